@@ -56,6 +56,12 @@ sweep: ## change each constant of the control law by 30 %, and write docs/develo
 tables: ## write the figures of the control law into docs/develop/adaptation.md, once it has changed
 	$(GO) test -count=1 -timeout 1h -run 'TestWriteOurColumn|TestUnseen' ./adapt/simulate -tables -unseen
 
+.PHONY: dashboards
+dashboards: ## draw the dashboards of two live hosts into docs/operate/dashboards (seven minutes)
+	@scripts/setup test
+	WAVRY_DASHBOARDS='$(CURDIR)/docs/operate/dashboards' $(GO) test -tags integration -count=1 -run TestDrawDashboards \
+		-v ./cmd/wavry-host/endtoend
+
 .PHONY: bench
 bench: ## run the benchmarks of docs/develop/benchmarks.md
 	@scripts/setup test

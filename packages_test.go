@@ -189,7 +189,7 @@ var rooms = map[string][]string{
 
 	"wavryhost/cmd/wavry-host/selfprobe": {"capture"},
 
-	"wavryhost/deploy/monitoring": {},
+	"wavryhost/deploy/monitoring": {"adapt/chart"},
 	"wavryhost/deploy/release":    {"deploy/signature"},
 	"wavryhost/deploy/signature":  {},
 

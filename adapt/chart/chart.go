@@ -106,7 +106,7 @@ func (c *Chart) panel(b *strings.Builder, at int, p Panel) {
 			}
 		}
 	}
-	step := niceStep(most)
+	step := Step(most)
 	most = max(step, math.Ceil(most/step)*step)
 	const wide = width - left - right
 	for y := 0.0; y <= most; y += step {
@@ -116,31 +116,42 @@ func (c *Chart) panel(b *strings.Builder, at int, p Panel) {
 	}
 	fmt.Fprintf(b, `<text x="8" y="%d">%s</text>`+"\n", at+12, html.EscapeString(p.Unit))
 	seconds := max(c.Length, Grain).Seconds()
-	for x, grain := 0.0, niceStep(seconds); x <= seconds; x += grain {
+	for x, grain := 0.0, Step(seconds); x <= seconds; x += grain {
 		fmt.Fprintf(
 			b, `<text x="%.1f" y="%d" text-anchor="middle">%g s</text>`+"\n", left+x/seconds*wide, at+panelHeight+15, x,
 		)
 	}
 	for k, l := range p.Lines {
-		var d strings.Builder
-		pen := "M"
-		for i, y := range l.Y {
-			if math.IsNaN(y) {
-				pen = "M"
-				continue
-			}
-			fmt.Fprintf(
-				&d, "%s%.1f %.1f", pen, left+float64(i)*Grain.Seconds()/seconds*wide, float64(at+panelHeight)-y/most*panelHeight,
-			)
-			pen = "L"
-		}
-		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.5"/>`, d.String(), l.Color)
+		d := Curve(l.Y, func(i int, y float64) (float64, float64) {
+			return left + float64(i)*Grain.Seconds()/seconds*wide, float64(at+panelHeight) - y/most*panelHeight
+		})
+		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="1.5"/>`, d, l.Color)
 		fmt.Fprintf(b, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", left+k*110, at-4, l.Color, html.EscapeString(l.Name))
 	}
 }
 
-// niceStep returns the distance of about five lines up to most: 1, 2 or 5 times a power of ten.
-func niceStep(most float64) float64 {
+// Curve returns the data of an SVG path through the values, with gaps where a value is NaN. place says where the value
+// with an index belongs.
+func Curve(values []float64, place func(i int, value float64) (x, y float64)) string {
+	var d strings.Builder
+	pen := "M"
+	for i, value := range values {
+		if math.IsNaN(value) {
+			pen = "M"
+			continue
+		}
+		if pen == "L" && i+1 < len(values) && value == values[i-1] && value == values[i+1] {
+			continue // within a level line
+		}
+		x, y := place(i, value)
+		fmt.Fprintf(&d, "%s%.1f %.1f", pen, x, y)
+		pen = "L"
+	}
+	return d.String()
+}
+
+// Step returns the distance of about five lines up to most: 1, 2 or 5 times a power of ten.
+func Step(most float64) float64 {
 	if most <= 0 || math.IsInf(most, 0) {
 		return 1
 	}

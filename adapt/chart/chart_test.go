@@ -43,7 +43,7 @@ func TestDrawingsAreXML(t *testing.T) {
 
 func TestStepsAreRound(t *testing.T) {
 	for most, want := range map[float64]float64{0: 1, 1: .2, 4: 1, 10: 2, 60: 10, 61: 20, 250: 50, math.Inf(1): 1} {
-		if got := niceStep(most); math.Abs(got-want) > 1e-9 {
+		if got := Step(most); math.Abs(got-want) > 1e-9 {
 			t.Errorf("up to %v in steps of %v; want %v", most, got, want)
 		}
 	}

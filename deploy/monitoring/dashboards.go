@@ -44,25 +44,37 @@ type Panel struct {
 // Query is an expression in PromQL with a template for the legend.
 type Query struct{ Expr, Legend string }
 
+// setupWindow is the window of times of set-ups. A host has few of them.
+const setupWindow = "10m"
+
 // The filters by the dashboards' variables. Values of variables are regular expressions; "All" is ".*".
 const (
 	inPool = `pool=~"$pool",region=~"$region"`
 	onHost = `instance=~"$instance"`
+	// onHosts is for a page with all three variables.
+	onHosts = inPool + "," + onHost
 )
 
 var (
 	pool     = Variable{Label: "pool", Metric: "wavry_host_build_info"}
 	region   = Variable{Label: "region", Metric: "wavry_host_build_info"}
 	instance = Variable{Label: "instance", Metric: "wavry_host_build_info"}
+	// within are the hosts of the chosen pools.
+	within = Variable{Label: "instance", Metric: "wavry_host_build_info{" + inPool + "}"}
 )
 
-// quantiles returns queries for quantiles of a histogram of the chosen hosts.
-func quantiles(metric string, of ...float64) []Query {
+// quantiles returns queries for quantiles of a histogram that grows all the time.
+func quantiles(metric, filter string, of ...float64) []Query {
+	return quantilesOver("$__rate_interval", metric, filter, of...)
+}
+
+// quantilesOver returns queries for quantiles over a window.
+func quantilesOver(window, metric, filter string, of ...float64) []Query {
 	var list []Query
 	for _, q := range of {
 		list = append(list, Query{
-			fmt.Sprintf("histogram_quantile(%g, sum by (le) (rate(%s_bucket{%s}[$__rate_interval])))", q,
-				metric, onHost),
+			fmt.Sprintf("histogram_quantile(%g, sum by (le) (rate(%s_bucket{%s}[%s])))", q,
+				metric, filter, window),
 			fmt.Sprintf("p%g", 100*q),
 		})
 	}
@@ -76,9 +88,34 @@ func rates(metric, filter, label string) []Query {
 	}})
 }
 
+// events returns a panel of the number of events by a label.
+func events(title, metric, filter, label string) Panel {
+	counter := metric + "{" + filter + "}"
+	return Panel{
+		Title: title, Unit: "short", Description: "Number of events in the interval before each point.",
+		Queries: orZero(one(fmt.Sprintf("sum by (%s) (%s)", label, counted(counter, "$__rate_interval")),
+			"{{"+label+"}}")),
+	}
+}
+
+// counted returns how much a counter grew within a window. increase leaves out the event with which a series appears:
+// a series is new if its host was scraped without it at the beginning of the window.
+func counted(counter, window string) string {
+	return fmt.Sprintf(`%[1]s unless %[1]s offset %[2]s and on (instance) up{job="%[3]s"} offset %[2]s == 1 or `+
+		"increase(%[1]s[%[2]s])", counter, window, Job)
+}
+
 // sums returns a query of a gauge's sum by a label.
 func sums(metric, filter, label string) []Query {
 	return []Query{{fmt.Sprintf("sum by (%s) (%s{%s})", label, metric, filter), "{{" + label + "}}"}}
+}
+
+// bitrates returns queries of a gauge in bytes per second: the sum of all sessions, and the lowest of one session.
+func bitrates(metric string) []Query {
+	return []Query{
+		{fmt.Sprintf(`8 * sum(%s{of="sum",%s})`, metric, onHosts), "all sessions"},
+		{fmt.Sprintf(`8 * min(%s{of="min",%s} > 0)`, metric, onHosts), "lowest"},
+	}
 }
 
 // orZero makes queries of a metric that has no series before its first event return 0 instead of nothing.
@@ -110,6 +147,10 @@ func fleet() Dashboard {
 			},
 		})
 	}
+	objectives = append(objectives, Panel{
+		Title: "Time on relays", Unit: "percentunit", Description: "Share of connected time. It has no objective.",
+		Queries: one("pool:wavry_host_relay_share:ratio_rate30m{"+inPool+"}", "{{pool}} {{region}}"),
+	})
 	return Dashboard{
 		Name: "fleet", Title: "Wavry: fleet", Variables: []Variable{pool, region},
 		Description: "Do the pools keep their objectives, and where do they not?",
@@ -132,23 +173,21 @@ func fleet() Dashboard {
 					Queries: sums("wavry_host_host_state", inPool, "state"),
 				},
 			}},
-			{Title: "Objectives", Panels: objectives},
+			{Title: "Objectives: share of what is bad", Panels: objectives},
 			{Title: "Use", Panels: []Panel{
 				{Title: "Sessions by state", Unit: "short", Queries: sums("wavry_host_sessions", inPool, "state")},
 				{Title: "Sessions by quality", Unit: "short", Queries: sums("wavry_host_quality_sessions",
 					inPool, "state")},
-				{Title: "Refused offers", Unit: "ops", Queries: rates("wavry_host_sessions_refused_total",
-					inPool, "reason")},
-				{Title: "Ends of sessions", Unit: "ops", Queries: rates("wavry_host_sessions_ended_total",
-					inPool, "reason")},
+				events("Refused offers", "wavry_host_sessions_refused_total", inPool, "reason"),
+				events("Ends of sessions", "wavry_host_sessions_ended_total", inPool, "reason"),
 				{
 					Title: "Cores in use", Unit: "percentunit",
 					Queries: one("sum by (pool, region) (wavry_host_pressure_cores_used{"+inPool+"}) / "+
 						"sum by (pool, region) (wavry_host_pressure_cores{"+inPool+"})", "{{pool}} {{region}}"),
 				},
 				{
-					Title: "Time on relays", Unit: "percentunit",
-					Queries: one("pool:wavry_host_relay_share:ratio_rate30m{"+inPool+"}", "{{pool}} {{region}}"),
+					Title: "Room for sessions", Unit: "short", Description: "Number of further sessions, by their size.",
+					Queries: sums("wavry_host_capacity_sessions", inPool, "profile"),
 				},
 			}},
 			{Title: "Hosts that stand out", Panels: []Panel{
@@ -164,9 +203,8 @@ func fleet() Dashboard {
 				},
 				{
 					Title: "Replaced encoders in a day", Unit: "short",
-					Queries: orZero(one("topk(10, sum by (instance) "+
-						"(increase(wavry_host_encoder_fallbacks_total{"+inPool+"}[1d])))",
-						"{{instance}}")),
+					Queries: orZero(one("topk(10, sum by (instance) ("+
+						counted("wavry_host_encoder_fallbacks_total{"+inPool+"}", "1d")+"))", "{{instance}}")),
 				},
 				{Title: "Panics in a day", Unit: "short", Queries: one(
 					"topk(10, sum by (instance) (increase(wavry_host_panics_total{"+inPool+"}[1d])))", "{{instance}}")},
@@ -197,49 +235,53 @@ func host() Dashboard {
 					Description: "1 for each resource that is too short for another session of the default display.",
 					Queries:     sums("wavry_host_admission_would_refuse", onHost, "resource"),
 				},
-				{Title: "Events", Unit: "ops", Queries: rates("wavry_host_events_total", onHost, "kind")},
+				{
+					Title: "Self-probe", Unit: "percentunit",
+					Description: "Success, and how similar the picture was to what was captured.",
+					Queries: []Query{
+						{"min(wavry_host_probe_success{" + onHost + "})", "success"},
+						{"min(wavry_host_probe_similarity_ratio{" + onHost + "})", "similarity"},
+					},
+				},
+				events("Events", "wavry_host_events_total", onHost, "kind"),
 			}},
 			{Title: "Set-up", Panels: []Panel{
-				{Title: "Handshakes", Unit: "ops", Queries: rates("wavry_host_handshakes_total", onHost, "result")},
+				events("Handshakes", "wavry_host_handshakes_total", onHost, "result"),
 				{
-					Title: "Time to connect", Unit: "s",
-					Queries: quantiles("wavry_host_handshake_seconds", .5, .95, .99),
+					Title: "Time to connect", Unit: "s", Description: "Of the viewers of the last 10 minutes.",
+					Queries: quantilesOver(setupWindow, "wavry_host_handshake_seconds", onHost, .5, .95, .99),
 				},
 				{
 					Title: "Time to the first picture", Unit: "s",
-					Description: "From the offer to the report of its arrival.",
-					Queries:     quantiles("wavry_host_first_frame_seconds", .5, .95, .99),
+					Description: "From the offer to the report of its arrival, for the viewers of the last 10 minutes.",
+					Queries:     quantilesOver(setupWindow, "wavry_host_first_frame_seconds", onHost, .5, .95, .99),
 				},
 				{
 					Title: "Mean time of set-up stages", Unit: "s",
-					Queries: one("sum by (stage) (rate(wavry_host_setup_stage_seconds_sum{"+onHost+"}[$__rate_interval])) / "+
-						"sum by (stage) (rate(wavry_host_setup_stage_seconds_count{"+onHost+"}[$__rate_interval]))", "{{stage}}"),
+					Queries: one("sum by (stage) (rate(wavry_host_setup_stage_seconds_sum{"+onHost+"}["+setupWindow+"])) / "+
+						"(sum by (stage) (rate(wavry_host_setup_stage_seconds_count{"+onHost+"}["+setupWindow+"])) > 0)", "{{stage}}"),
 				},
-				{Title: "Refused offers", Unit: "ops", Queries: rates("wavry_host_sessions_refused_total",
-					onHost, "reason")},
-				{Title: "Short resources", Unit: "ops", Queries: rates("wavry_host_refusals_total", onHost, "resource")},
+				events("Refused offers", "wavry_host_sessions_refused_total", onHost, "reason"),
+				events("Short resources", "wavry_host_refusals_total", onHost, "resource"),
 				{Title: "Frozen time", Unit: "percentunit", Queries: rates("wavry_host_freeze_seconds_total", onHost, "cause")},
 				{
 					Title: "Frozen time by the viewers' browsers", Unit: "percentunit",
 					Queries: one("sum(rate(wavry_host_viewer_frozen_seconds_total{"+onHost+"}[$__rate_interval]))", "frozen"),
 				},
-				{Title: "ICE failures", Unit: "ops", Queries: rates("wavry_host_ice_failures_total", onHost, "cause")},
+				events("ICE failures", "wavry_host_ice_failures_total", onHost, "cause"),
 			}},
 			{Title: "Pictures", Panels: []Panel{
-				{Title: "Frames", Unit: "ops", Queries: rates("wavry_host_frames_total", onHost, "stage")},
+				{Title: "Frames", Unit: "fps", Queries: rates("wavry_host_frames_total", onHost, "stage")},
 				{Title: "Dropped frames", Unit: "ops", Queries: rates("wavry_host_frames_dropped_total",
 					onHost, "reason")},
 				{
 					Title: "Capture to pacer", Unit: "s",
-					Queries: quantiles("wavry_host_capture_to_send_seconds", .5, .95, .99),
+					Queries: quantiles("wavry_host_capture_to_send_seconds", onHost, .5, .95, .99),
 				},
-				{Title: "Encode time", Unit: "s", Queries: quantiles("wavry_host_encode_seconds", .5,
+				{Title: "Encode time", Unit: "s", Queries: quantiles("wavry_host_encode_seconds", onHost, .5,
 					.95, .99)},
-				{
-					Title: "Replaced encoders", Unit: "ops",
-					Queries: orZero(rates("wavry_host_encoder_fallbacks_total", onHost, "reason")),
-				},
-				{Title: "Keyframes", Unit: "ops", Queries: rates("wavry_host_keyframes_total", onHost, "reason")},
+				events("Replaced encoders", "wavry_host_encoder_fallbacks_total", onHost, "reason"),
+				events("Keyframes", "wavry_host_keyframes_total", onHost, "reason"),
 			}},
 			{Title: "Machine", Panels: []Panel{
 				{Title: "Cores", Unit: "short", Queries: []Query{
@@ -250,22 +292,24 @@ func host() Dashboard {
 					{"wavry_host_pressure_memory_free_bytes{" + onHost + "}", "free"},
 					{"wavry_host_pressure_memory_total_bytes{" + onHost + "}", "total"},
 				}},
-				{Title: "Load shedding", Unit: "ops", Queries: rates("wavry_host_load_shedding_steps_total", onHost, "to")},
+				events("Load shedding", "wavry_host_load_shedding_steps_total", onHost, "to"),
 				{
-					Title: "Sent", Unit: "Bps",
-					Queries: one("rate(wavry_host_sent_bytes_total{"+onHost+"}[$__rate_interval])", "sent"),
+					Title: "Sent", Unit: "bps",
+					Queries: one("8 * sum by (path) (rate(wavry_host_sent_bytes_total{"+onHost+"}[$__rate_interval]))",
+						"{{path}}"),
 				},
 			}},
 			{Title: "API", Panels: []Panel{
 				{Title: "Requests", Unit: "ops", Queries: rates("wavry_host_http_requests_total", onHost, "code")},
-				{Title: "Errors", Unit: "ops", Queries: rates("wavry_host_http_errors_total", onHost, "code")},
+				events("Errors", "wavry_host_http_errors_total", onHost, "code"),
 				{
 					Title: "Authentications", Unit: "ops",
 					Queries: rates("wavry_host_api_authentications_total", onHost, "result"),
 				},
 				{
 					Title: "Certificate expires in", Unit: "s", Single: true,
-					Queries: one("wavry_host_api_certificate_expiry_timestamp_seconds{"+onHost+"} - time()", "left"),
+					Queries: one("min((wavry_host_api_certificate_expiry_timestamp_seconds{"+onHost+"} > 0)) - time()",
+						"left"),
 				},
 			}},
 		},
@@ -274,54 +318,43 @@ func host() Dashboard {
 
 func session() Dashboard {
 	return Dashboard{
-		Name: "sessions", Title: "Wavry: sessions", Variables: []Variable{pool, region, instance},
+		Name: "sessions", Title: "Wavry: sessions", Variables: []Variable{pool, region, within},
 		Description: "How do sessions go, and why? No series names a session: the log and the API have single ones.",
 		Rows: []Row{
 			{Title: "Quality", Panels: []Panel{
 				{Title: "Sessions by quality", Unit: "short", Queries: sums("wavry_host_quality_sessions",
-					onHost, "state")},
+					onHosts, "state")},
 				{
 					Title: "Time by quality", Unit: "percentunit",
 					Queries: one("sum by (state) "+
-						"(rate(wavry_host_quality_state_seconds_total{"+onHost+"}[$__rate_interval])) / "+
-						"ignoring (state) group_left () (sum(rate(wavry_host_quality_state_seconds_total{"+onHost+
+						"(rate(wavry_host_quality_state_seconds_total{"+onHosts+"}[$__rate_interval])) / "+
+						"ignoring (state) group_left () (sum(rate(wavry_host_quality_state_seconds_total{"+onHosts+
 						"}[$__rate_interval])) > 0)", "{{state}}"),
 				},
-				{
-					Title: "Transitions by reason", Unit: "ops",
-					Queries: orZero(rates("wavry_host_quality_transitions_total", onHost, "reason")),
-				},
-				{
-					Title: "Sessions that show nothing", Unit: "ops",
-					Queries: rates("wavry_host_sessions_undelivered_total", onHost, "reason"),
-				},
+				events("Transitions by reason", "wavry_host_quality_transitions_total", onHosts, "reason"),
+				events("Sessions that show nothing", "wavry_host_sessions_undelivered_total", onHosts, "reason"),
 			}},
 			{Title: "Path", Panels: []Panel{
-				{Title: "Round trip", Unit: "s", Queries: quantiles("wavry_host_rtt_seconds", .5, .95)},
-				{Title: "Loss", Unit: "percentunit", Queries: quantiles("wavry_host_loss_ratio", .5, .95)},
-				{Title: "Jitter", Unit: "s", Queries: quantiles("wavry_host_jitter_seconds", .5, .95)},
-				{Title: "Queue delay", Unit: "s", Queries: quantiles("wavry_host_queue_delay_seconds",
+				{Title: "Round trip", Unit: "s", Queries: quantiles("wavry_host_rtt_seconds", onHosts, .5, .95)},
+				{Title: "Loss", Unit: "percentunit", Queries: quantiles("wavry_host_loss_ratio", onHosts, .5, .95)},
+				{Title: "Jitter", Unit: "s", Queries: quantiles("wavry_host_jitter_seconds", onHosts, .5, .95)},
+				{Title: "Queue delay", Unit: "s", Queries: quantiles("wavry_host_queue_delay_seconds", onHosts,
 					.5, .95)},
-				{Title: "Sessions by path", Unit: "short", Queries: sums("wavry_host_session_path", onHost, "path")},
+				{Title: "Sessions by path", Unit: "short", Queries: sums("wavry_host_session_path", onHosts, "path")},
 				{
 					Title: "Retransmissions", Unit: "percentunit",
-					Queries: one("sum(rate(wavry_host_retransmissions_total{"+onHost+"}[$__rate_interval])) / "+
-						"(sum(rate(wavry_host_packets_sent_total{"+onHost+"}[$__rate_interval])) > 0)", "of packets"),
+					Queries: one("sum(rate(wavry_host_retransmissions_total{"+onHosts+"}[$__rate_interval])) / "+
+						"(sum(rate(wavry_host_packets_sent_total{"+onHosts+"}[$__rate_interval])) > 0)", "of packets"),
 				},
 			}},
 			{Title: "Adaptation", Panels: []Panel{
-				{Title: "Target rate", Unit: "Bps", Queries: sums("wavry_host_target_rate_bytes_per_second",
-					onHost, "of")},
+				{Title: "Target bitrate", Unit: "bps", Queries: bitrates("wavry_host_target_rate_bytes_per_second")},
+				{Title: "Achieved bitrate", Unit: "bps", Queries: bitrates("wavry_host_achieved_rate_bytes_per_second")},
 				{
-					Title: "Achieved rate", Unit: "Bps",
-					Queries: sums("wavry_host_achieved_rate_bytes_per_second", onHost, "of"),
+					Title: "Encoded / requested bits", Unit: "percentunit",
+					Queries: quantiles("wavry_host_encoder_rate_ratio", onHosts, .5, .95),
 				},
-				{
-					Title: "Bits against the order", Unit: "short",
-					Queries: quantiles("wavry_host_encoder_rate_ratio", .5, .95),
-				},
-				{Title: "Keyframe requests", Unit: "ops", Queries: rates("wavry_host_keyframe_requests_total",
-					onHost, "kind")},
+				events("Keyframe requests", "wavry_host_keyframe_requests_total", onHosts, "kind"),
 			}},
 		},
 	}
@@ -372,19 +405,26 @@ func release() Dashboard {
 						"}[1d]) * on (instance) group_left (version) wavry_host_build_info)", "{{version}}"),
 				},
 				{Title: "Replaced encoders", Unit: "short", Queries: orZero(one(
-					"sum by (version) (increase(wavry_host_encoder_fallbacks_total{"+inPool+
-						"}[1d]) * on (instance) group_left (version) wavry_host_build_info)", "{{version}}"))},
+					"sum by (version) (("+counted("wavry_host_encoder_fallbacks_total{"+inPool+"}", "1d")+
+						") * on (instance) group_left (version) wavry_host_build_info)", "{{version}}"))},
 			}},
 		},
 	}
 }
 
-// The size of panels on Grafana's grid of 24 columns.
+// The size of panels on Grafana's grid.
 const (
-	panelWidth, panelHeight = 8, 7
-	numberWidth             = 6
-	numberHeight            = 4
+	gridWidth, panelHeight = 24, 7
+	numberHeight           = 4
 )
+
+// columns is the number of panels that stand beside each other.
+func (r Row) columns() int {
+	if len(r.Panels)%4 == 0 {
+		return 4
+	}
+	return 3
+}
 
 // JSON returns the dashboard in the form that Grafana imports.
 func (d Dashboard) JSON() ([]byte, error) {
@@ -409,10 +449,11 @@ func (d Dashboard) JSON() ([]byte, error) {
 	}
 	for _, r := range d.Rows {
 		b.WithRow(dashboard.NewRowBuilder(r.Title))
+		width := uint32(gridWidth / r.columns())
 		for _, p := range r.Panels {
 			if p.Single {
 				s := stat.NewPanelBuilder().Title(p.Title).Description(p.Description).Unit(p.Unit).Datasource(source).
-					Span(numberWidth).Height(numberHeight)
+					Span(width).Height(numberHeight)
 				for _, q := range p.Queries {
 					s.WithTarget(q.target().Instant())
 				}
@@ -420,7 +461,7 @@ func (d Dashboard) JSON() ([]byte, error) {
 				continue
 			}
 			t := timeseries.NewPanelBuilder().Title(p.Title).Description(p.Description).Unit(p.Unit).Datasource(source).
-				Span(panelWidth).Height(panelHeight).Min(0)
+				Span(width).Height(panelHeight).Min(0)
 			for _, q := range p.Queries {
 				t.WithTarget(q.target())
 			}

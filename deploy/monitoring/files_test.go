@@ -96,6 +96,9 @@ func TestPanelsAreNamed(t *testing.T) {
 				if p.Title == "" || p.Unit == "" || len(p.Queries) == 0 {
 					t.Errorf("%s, %s: panel %+v has no title, unit or query", d.Name, r.Title, p)
 				}
+				if most := 112 / r.columns(); len(p.Title) > most {
+					t.Errorf("%s, %s: the title %q has more than %d characters; Grafana cuts it", d.Name, r.Title, p.Title, most)
+				}
 				if title := r.Title + "/" + p.Title; slices.Contains(titles, title) {
 					t.Errorf("%s has two panels %s", d.Name, title)
 				} else {

@@ -57,10 +57,7 @@ func documented(t *testing.T) map[string]metric {
 // Labels that the scrape and service discovery add.
 var targetLabels = []string{"pool", "region", "instance", "job", "le"}
 
-var (
-	selector = regexp.MustCompile(`([a-z_:]+[a-z0-9_:]*)(\{[^}]*\})?`)
-	matcher  = regexp.MustCompile(`([a-z_]+)(=~|!~|!=|=)"([^"]*)"`)
-)
+var matcher = regexp.MustCompile(`([a-z_]+)(=~|!~|!=|=)"([^"]*)"`)
 
 // expressions returns all expressions by where they are.
 func expressions() map[string]string {

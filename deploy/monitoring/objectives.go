@@ -19,7 +19,7 @@ const by = "pool, region"
 type Objective struct {
 	// Name is part of the names of recorded series: pool:wavry_host_<name>_bad:rate5m.
 	Name string
-	// Title is the name on dashboards.
+	// Title is the name of the bad share on dashboards.
 	Title string
 	// Target is the promised share of good events over 30 days.
 	Target float64
@@ -45,35 +45,35 @@ func Objectives() []Objective {
 	attempts := rate(`wavry_host_handshakes_total{result!="aborted"}`)
 	return []Objective{
 		{
-			Name: "setup_host", Title: "Set-up without a fault of the host", Target: .999, Unit: "sessions",
+			Name: "setup_host", Title: "Failed set-ups (host)", Target: .999, Unit: "sessions",
 			Bad:   rate(`wavry_host_handshakes_total{result=~"dtls_.*"}`) + " + " + refused,
 			All:   attempts + " + " + refused,
 			Least: 5, Page: true, Severity: MostUsers, Runbook: "handshakes",
 			Summary: "Viewers cannot start sessions because of faults on hosts",
 		},
 		{
-			Name: "setup", Title: "Set-up", Target: .99, Unit: "sessions",
+			Name: "setup", Title: "Failed set-ups", Target: .99, Unit: "sessions",
 			Bad:   rate(failures) + " + " + refused,
 			All:   attempts + " + " + refused,
 			Least: 10, Severity: SomeUsers, Runbook: "handshakes",
 			Summary: "Viewers cannot connect; most failures of this kind lie on the path",
 		},
 		{
-			Name: "quality", Title: "Time in good quality", Target: .99, Unit: "seconds",
+			Name: "quality", Title: "Bad quality", Target: .99, Unit: "seconds",
 			Bad:   rate(`wavry_host_quality_state_seconds_total{state=~"critical|stalled"}`),
 			All:   rate(`wavry_host_quality_state_seconds_total`),
 			Least: 600, Severity: SomeUsers, Runbook: "quality",
 			Summary: "Sessions are critical or stalled; most such time is due to the path",
 		},
 		{
-			Name: "quality_host", Title: "Time without bad quality that hosts cause", Target: .998, Unit: "seconds",
+			Name: "quality_host", Title: "Bad quality (host)", Target: .998, Unit: "seconds",
 			Bad:   rate(`wavry_host_quality_state_seconds_total{state=~"critical|stalled",cause="host"}`),
 			All:   rate(`wavry_host_quality_state_seconds_total`),
 			Least: 300, Page: true, Severity: ManyUsers, Runbook: "quality",
 			Summary: "Sessions are critical or stalled because of hosts",
 		},
 		{
-			Name: "first_frame", Title: "First picture within 2.5 s", Target: .99, Unit: "sessions",
+			Name: "first_frame", Title: "Late first pictures", Target: .99, Unit: "sessions",
 			Bad: rate(`wavry_host_first_frame_seconds_count{to="acked"}`) + " - " +
 				rate(`wavry_host_first_frame_seconds_bucket{to="acked",le="2.5"}`),
 			All:   rate(`wavry_host_first_frame_seconds_count{to="acked"}`),
@@ -81,14 +81,14 @@ func Objectives() []Objective {
 			Summary: "Viewers wait long for the first picture",
 		},
 		{
-			Name: "freezes", Title: "Time without a frozen picture", Target: .998, Unit: "seconds",
+			Name: "freezes", Title: "Frozen pictures", Target: .998, Unit: "seconds",
 			Bad:   rate(`wavry_host_freeze_seconds_total`),
 			All:   rate(`wavry_host_quality_state_seconds_total`),
 			Least: 120, Severity: SomeUsers, Runbook: "black-picture",
 			Summary: "Pictures freeze",
 		},
 		{
-			Name: "late_frames", Title: "Frames within 33 ms inside the host", Target: .99, Unit: "frames",
+			Name: "late_frames", Title: "Late frames", Target: .99, Unit: "frames",
 			Bad: rate(`wavry_host_capture_to_send_seconds_count`) + " - " +
 				rate(`wavry_host_capture_to_send_seconds_bucket{le="0.0333"}`),
 			All:   rate(`wavry_host_capture_to_send_seconds_count`),

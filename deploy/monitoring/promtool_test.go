@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -445,6 +446,39 @@ func TestAlertsFireAndDoNotFire(t *testing.T) {
 	}
 }
 
+// Panels of events count the event with which a series appears, but not what happened before the host was scraped.
+func TestPanelsCountTheFirstEvent(t *testing.T) {
+	dir := t.TempDir()
+	test := fmt.Sprintf(`tests:
+- interval: 1m
+  input_series:
+  - {series: 'up{job="wavry-host",instance="a"}', values: '1x30'}
+  - {series: 'up{job="wavry-host",instance="new"}', values: '_x20 1x9'}
+  - {series: 'up{job="wavry-host",instance="away"}', values: '1x10 0x9 1x9'}
+  - {series: 'x{instance="a",reason="first"}', values: '_x20 1x9'}
+  - {series: 'x{instance="a",reason="further"}', values: '3x20 5x9'}
+  - {series: 'x{instance="a",reason="past"}', values: '7x30'}
+  - {series: 'x{instance="new",reason="before"}', values: '_x20 7x9'}
+  - {series: 'x{instance="away",reason="before"}', values: '7x10 _x9 7x9'}
+  promql_expr_test:
+  - expr: round(sum by (reason) (%s))
+    eval_time: 22m
+    exp_samples:
+    - {labels: '{reason="first"}', value: 1}
+    - {labels: '{reason="further"}', value: 2}
+    - {labels: '{reason="past"}', value: 0}
+    - {labels: '{reason="before"}', value: 0}
+`, counted("x", "5m"))
+	if err := os.WriteFile(filepath.Join(dir, "test.yml"), []byte(test), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "promtool", "test", "rules", "test.yml")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, out)
+	}
+}
+
 func (c ruleCase) write(b *strings.Builder, series []string, fires bool) {
 	after := c.after
 	if after == "" {
@@ -462,6 +496,24 @@ func (c ruleCase) write(b *strings.Builder, series []string, fires bool) {
 	}
 }
 
+var alertMatcher = regexp.MustCompile(`alertname(=~|!=|=)"([^"]*)"`)
+
+// strangers returns the matchers of alert names in a configuration of Alertmanager that match no alert.
+func strangers(config string) (faults []string) {
+	for _, m := range alertMatcher.FindAllStringSubmatch(config, -1) {
+		for name := range strings.SplitSeq(m[2], "|") {
+			if m[1] != "=~" {
+				name = regexp.QuoteMeta(name)
+			}
+			re := regexp.MustCompile("^(?:" + name + ")$")
+			if !slices.ContainsFunc(Alerts(), func(a Alert) bool { return re.MatchString(a.Name) }) {
+				faults = append(faults, fmt.Sprintf("%s: no alert is named %s", m[0], name))
+			}
+		}
+	}
+	return faults
+}
+
 // amtool accepts the example of Alertmanager, and its routes lead pages, tickets and the heartbeat to their receivers.
 func TestAlertmanagerExample(t *testing.T) {
 	const path = "../prometheus/alertmanager.yml"
@@ -474,6 +526,17 @@ func TestAlertmanagerExample(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	amtool("check-config", path)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fault := range strangers(string(text)) {
+		t.Error(fault)
+	}
+	renamed := strings.ReplaceAll(string(text), "WavryPoolDown", "WavryPoolGone")
+	if list := strangers(renamed); len(list) != 1 {
+		t.Errorf("an inhibition by an alert that does not exist: found %q", list)
+	}
 	for _, a := range Alerts() {
 		want := "tickets"
 		switch {

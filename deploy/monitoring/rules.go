@@ -3,6 +3,7 @@ package monitoring
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -26,6 +27,22 @@ type rule struct {
 	For         string            `yaml:"for,omitempty"`
 	Labels      map[string]string `yaml:"labels,omitempty"`
 	Annotations map[string]string `yaml:"annotations,omitempty"`
+}
+
+// selector matches a selector of series, and the words of PromQL.
+var selector = regexp.MustCompile(`([a-z_:]+[a-z0-9_:]*)(\{[^}]*\})?`)
+
+// Selectors returns the selectors in an expression, such as wavry_host_sessions{state="connected"}. A condition on
+// them finds only what Prometheus has of them.
+func Selectors(expr string) []string {
+	var list []string
+	for _, s := range selector.FindAllString(expr, -1) {
+		name, _, _ := strings.Cut(s, "{")
+		if name == "up" || strings.HasPrefix(name, "wavry_host_") || strings.HasPrefix(name, "pool:") {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 const generated = "# Generated from the tables in deploy/monitoring; change those and run: make generate\n"

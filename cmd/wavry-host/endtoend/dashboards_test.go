@@ -3,24 +3,31 @@
 package endtoend
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"wavryhost/deploy/monitoring"
 )
 
-// scraper is a Prometheus that scrapes a daemon each second, with the rules of deploy/prometheus.
-type scraper struct{ url string }
+// scraper is a Prometheus that scrapes daemons each second, with the rules of deploy/prometheus.
+type scraper struct {
+	url    string
+	client *http.Client
+}
 
-func startPrometheus(t *testing.T, h *host) *scraper {
+// startPrometheus scrapes hosts, which get the names host1, host2 and so on. All run in one network namespace.
+func startPrometheus(t *testing.T, namespace string, hosts ...*host) *scraper {
 	t.Helper()
 	need(t, "prometheus")
 	dir := t.TempDir()
@@ -37,45 +44,108 @@ func startPrometheus(t *testing.T, h *host) *scraper {
 		}
 		write(name, strings.ReplaceAll(string(rules), "interval: 60s", "interval: 1s"))
 	}
-	write("token", h.token)
-	write("prometheus.yml", fmt.Sprintf(`global: {scrape_interval: 1s, evaluation_interval: 1s}
+	config := `global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [recording.yml, alerts.yml]
 scrape_configs:
-  - job_name: %s
-    authorization: {credentials_file: token}
-    static_configs: [{targets: [%q], labels: {pool: test, region: here}}]
-`, monitoring.Job, strings.TrimPrefix(h.url, "http://")))
+`
+	for i, h := range hosts {
+		name := fmt.Sprintf("host%d", i+1)
+		write(name, h.token)
+		scheme, address, _ := strings.Cut(h.url, "://")
+		config += fmt.Sprintf(`  - job_name: %[1]s-%[2]s
+    scheme: %[3]s
+    tls_config: {insecure_skip_verify: true}
+    authorization: {credentials_file: %[2]s}
+    static_configs:
+      - {targets: [%[4]q], labels: {job: %[1]s, instance: "%[2]s:8470", pool: desktops, region: eu-west}}
+`, monitoring.Job, name, scheme, address)
+	}
+	write("prometheus.yml", config)
 	_, address := ownAddress(9090)
-	start(t, exec.Command("prometheus", "--config.file="+filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn"))
-	return &scraper{url: "http://" + address}
+	command := []string{
+		"prometheus", "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--log.level=warn",
+		"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
+	}
+	transport := &http.Transport{}
+	if namespace != "" {
+		command = append([]string{"ip", "netns", "exec", namespace}, command...)
+		transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dialWithin(ctx, namespace, network, address)
+		}
+	}
+	start(t, exec.Command(command[0], command[1:]...))
+	t.Cleanup(transport.CloseIdleConnections)
+	return &scraper{url: "http://" + address, client: &http.Client{Transport: transport, Timeout: patience}}
 }
 
-// query returns the number of series that an expression has now.
-func (p *scraper) query(expr string) (series int, err error) {
-	resp, err := http.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
+// result is a series of an answer of Prometheus. A sample is a time and a number as text.
+type result struct {
+	Metric map[string]string
+	Value  [2]any
+	Values [][2]any
+}
+
+// get asks Prometheus for series.
+func (p *scraper) get(path string, query url.Values) ([]result, error) {
+	resp, err := p.client.Get(p.url + path + "?" + query.Encode())
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	var answer struct {
 		Error string
-		Data  struct{ Result []json.RawMessage }
+		Data  struct{ Result []result }
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if answer.Error != "" {
-		return 0, errors.New(answer.Error)
+		return nil, errors.New(answer.Error)
 	}
-	return len(answer.Data.Result), nil
+	return answer.Data.Result, nil
 }
 
-// Every query of every dashboard returns data from a live daemon with a viewer, and every rule is evaluated.
+// query returns the number of series that an expression has now.
+func (p *scraper) query(expr string) (series int, err error) {
+	list, err := p.get("/api/v1/query", url.Values{"query": {expr}})
+	return len(list), err
+}
+
+// unseen are metrics in rules that the daemon of the test does not export.
+var unseen = []string{
+	"wavry_host_encoder_fallbacks_total", "wavry_host_feedback_faults_total", // with the first fault
+	"wavry_host_loop_stalled_seconds", // while a loop stalls
+	"wavry_host_fleet_state", "wavry_host_fleet_oldest_event_timestamp_seconds", "wavry_host_gateway_state",
+	"wavry_host_grant_keys_last_success_timestamp_seconds", "wavry_host_ice_server_up", // with their settings
+}
+
+// silent returns the selectors in an expression that have no series, as those of a misspelled metric. A rule with such a
+// selector is broken, and never fires.
+func (p *scraper) silent(expr string) (list []string, err error) {
+	for _, s := range monitoring.Selectors(expr) {
+		name, _, _ := strings.Cut(s, "{")
+		if slices.Contains(unseen, name) {
+			continue
+		}
+		if series, err := p.query(s); err != nil {
+			return nil, err
+		} else if series == 0 {
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+// Every query of every dashboard returns data from a live daemon with viewers, and so does every selector of every
+// rule.
 func TestDashboardsHaveData(t *testing.T) {
 	t.Parallel()
-	h := startHost(t, hostOptions{args: []string{"--display", "synthetic", "--virtual-size", "320x240"}})
-	p := startPrometheus(t, h)
+	cert, key := certificate(t, "127.0.0.1")
+	h := startHost(t, hostOptions{secure: true, args: []string{
+		"--display", "synthetic", "--virtual-size", "320x240", "--tls-cert", cert, "--tls-key", key,
+		"host.probe_interval=2s",
+	}})
+	p := startPrometheus(t, "", h)
 	has := func(what, expr string) {
 		t.Helper()
 		eventually(t, patience, what+" has data", func() error {
@@ -89,8 +159,15 @@ func TestDashboardsHaveData(t *testing.T) {
 	has("the first scrape", "up == 1") // counters that grow later have a rate
 	a, _ := join(t, h)
 	a.waitMedia(t)
+	has("the first session", `wavry_host_setup_stage_seconds_count{stage="ack"}`)
+	b, _ := join(t, h) // the times of stages appear with the first session, so they have rates from the second one on
 	if status, _, err := h.request(http.MethodGet, "/v1/sessions/none"); status != http.StatusNotFound {
 		t.Fatalf("GET of a session that does not exist: status %d, %v", status, err)
+	}
+	stranger := *h
+	stranger.token = "wrong"
+	if status, _, err := stranger.request(http.MethodGet, "/v1/host"); status != http.StatusUnauthorized {
+		t.Fatalf("a request with a wrong token: status %d, %v", status, err)
 	}
 	choose := strings.NewReplacer("$pool", ".*", "$region", ".*", "$instance", ".*", "$__rate_interval", "30s")
 	for _, d := range monitoring.Dashboards() {
@@ -102,11 +179,32 @@ func TestDashboardsHaveData(t *testing.T) {
 			}
 		}
 	}
+	rules := make(map[string]string)
+	for _, o := range monitoring.Objectives() {
+		rules["bad "+o.Name], rules["all "+o.Name] = o.Bad, o.All
+	}
+	for _, a := range monitoring.Alerts() {
+		rules[a.Name] = a.Expr
+	}
+	for name, expr := range rules {
+		eventually(t, patience, "each selector of the rule "+name+" has series", func() error {
+			list, err := p.silent(expr)
+			if err == nil && len(list) != 0 {
+				err = fmt.Errorf("none for %q", list)
+			}
+			return err
+		})
+	}
+	misspelled := `increase(wavry_host_handshake_total{result="success"}[5m]) > wavry_host_sessions{state="conected"}`
+	if list, err := p.silent(misspelled); err != nil || len(list) != 2 {
+		t.Errorf("a rule with two misspellings: found %q, %v", list, err)
+	}
 	has("the alert that always fires", `ALERTS{alertname="`+monitoring.DeadMan+`",alertstate="firing"}`)
 	// A host that works, with a viewer whose path works, fires nothing else.
 	others := `ALERTS{alertstate="firing",alertname!="` + monitoring.DeadMan + `"}`
-	if series, err := p.query(others); err != nil || series != 0 {
-		t.Errorf("%d other alerts fire, %v", series, err)
+	if list, err := p.get("/api/v1/query", url.Values{"query": {others}}); err != nil || len(list) != 0 {
+		t.Errorf("other alerts fire: %v, %v", list, err)
 	}
 	a.leave(t, h)
+	b.leave(t, h)
 }
