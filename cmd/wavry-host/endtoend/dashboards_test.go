@@ -119,7 +119,7 @@ var unseen = []string{
 	"wavry_host_grant_keys_last_success_timestamp_seconds", "wavry_host_ice_server_up", // with their settings
 }
 
-// silent returns the selectors in an expression that have no series, as those of a misspelled metric. A rule with such a
+// silent returns the selectors in an expression that have no series, as with a misspelled metric. A rule with such a
 // selector is broken, and never fires.
 func (p *scraper) silent(expr string) (list []string, err error) {
 	for _, s := range monitoring.Selectors(expr) {
