@@ -111,6 +111,18 @@ func (p *scraper) query(expr string) (series int, err error) {
 	return len(list), err
 }
 
+// has waits until an expression has data.
+func (p *scraper) has(t *testing.T, what, expr string) {
+	t.Helper()
+	eventually(t, patience, what+" has data", func() error {
+		series, err := p.query(expr)
+		if err == nil && series == 0 {
+			err = fmt.Errorf("no data for %s", expr)
+		}
+		return err
+	})
+}
+
 // unseen are metrics in rules that the daemon of the test does not export.
 var unseen = []string{
 	"wavry_host_encoder_fallbacks_total", "wavry_host_feedback_faults_total", // with the first fault
@@ -148,13 +160,7 @@ func TestDashboardsHaveData(t *testing.T) {
 	p := startPrometheus(t, "", h)
 	has := func(what, expr string) {
 		t.Helper()
-		eventually(t, patience, what+" has data", func() error {
-			series, err := p.query(expr)
-			if err == nil && series == 0 {
-				err = fmt.Errorf("no data for %s", expr)
-			}
-			return err
-		})
+		p.has(t, what, expr)
 	}
 	has("the first scrape", "up == 1") // counters that grow later have a rate
 	a, _ := join(t, h)
