@@ -120,6 +120,14 @@ func dialReason(err error) string {
 // problemDocument is an error of the API, in either of its forms.
 type problemDocument struct{ Detail, Error, Title, Code string }
 
+// refusalError is an answer of the daemon that is an error.
+type refusalError struct {
+	status int
+	text   string
+}
+
+func (e *refusalError) Error() string { return e.text }
+
 // open makes a request and returns the body of a good answer.
 func (c *client) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
 	var body io.Reader
@@ -156,10 +164,12 @@ func (c *client) open(ctx context.Context, method, path string, in any) (io.Read
 	_ = json.Unmarshal(text, &p) // a proxy may answer with something else
 	for _, detail := range []string{p.Detail, p.Error, p.Title} {
 		if detail != "" {
-			return nil, fmt.Errorf("%s: %s (%s)", c.where, detail, strings.TrimSpace(resp.Status+" "+p.Code))
+			return nil, &refusalError{
+				resp.StatusCode, fmt.Sprintf("%s: %s (%s)", c.where, detail, strings.TrimSpace(resp.Status+" "+p.Code)),
+			}
 		}
 	}
-	return nil, fmt.Errorf("%s: %s", c.where, resp.Status)
+	return nil, &refusalError{resp.StatusCode, c.where + ": " + resp.Status}
 }
 
 // call makes a request and reads the answer into out, or prints it as it is if raw is set.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
@@ -104,7 +105,12 @@ func (u upgrade) try(ctx context.Context, daemon caller) error {
 		"installed program; see its log"))
 	defer cancel()
 	u.say("trying the installed program")
-	if err := daemon.call(ctx, "POST", "/v1/trial", nil, nil, nil); err != nil {
+	err := daemon.call(ctx, "POST", "/v1/trial", nil, nil, nil)
+	if refused, ok := errors.AsType[*refusalError](err); ok && refused.status == http.StatusNotFound {
+		u.say("the daemon is too old to try it")
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("try the installed program: %w", err)
 	}
 	for {

@@ -22,11 +22,15 @@ type fakeDaemon struct {
 	away    int // the number of refused connections
 	// trial is the result of the trial: an error, or empty if it is passed. It takes three questions.
 	trial string
+	old   bool
 	since int // the number of questions when the trial began
 }
 
 func (d *fakeDaemon) call(_ context.Context, method, path string, _, out any, _ io.Writer) error {
 	if method == "POST" && path == "/v1/trial" {
+		if d.old {
+			return &refusalError{404, "no such path"}
+		}
 		d.since += d.asked
 		d.host["trial"] = map[string]any{"state": "running"}
 		return nil
@@ -113,6 +117,12 @@ func TestUpgrade(t *testing.T) {
 			upgrade{force: true},
 			0, drain + "; " + restart + "; " + undrain,
 			"started all the same: encoder libx264: crashed", false,
+		},
+		"by a daemon that tries nothing": {
+			fakeDaemon{host: map[string]any{"restart_pending": true}, old: true},
+			upgrade{},
+			0, drain + "; " + restart + "; " + undrain,
+			"too old to try it", false,
 		},
 		"never finishes its trial": {
 			fakeDaemon{host: map[string]any{"restart_pending": true}, since: 1000},
