@@ -86,6 +86,13 @@ func wait(attempts int) time.Duration {
 	return firstWait/2 + rand.N(min(limit, longestWait))
 }
 
+// A server that is silent for three intervals is lost, as when its machine loses power. That is GoneAfter: the host is at
+// another server about when the others notice.
+const (
+	pingInterval = 5 * time.Second
+	maxPings     = 2
+)
+
 // pendingBytes bounds what is kept while there is no connection, in bytes. Heartbeats and answers are worthless later.
 const pendingBytes = 64 << 10
 
@@ -98,7 +105,7 @@ func (c Config) Connect(options ...nats.Option) (*nats.Conn, error) {
 	all := []nats.Option{
 		nats.Name(c.Name), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.CustomReconnectDelay(wait), nats.ReconnectBufSize(pendingBytes), nats.Timeout(5 * time.Second),
-		nats.PingInterval(20 * time.Second), nats.MaxPingsOutstanding(2), nats.NoEcho(),
+		nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings), nats.NoEcho(),
 	}
 	if c.Inbox != "" {
 		all = append(all, nats.CustomInboxPrefix(c.Inbox))

@@ -28,7 +28,8 @@ type gateway struct {
 
 // connect connects a gateway with the name that its permissions at the NATS servers have.
 func connect(servers, name string, options ...nats.Option) (*gateway, error) {
-	nc, err := nats.Connect(servers, append(options, nats.CustomInboxPrefix("_INBOX_"+name), nats.MaxReconnects(-1))...)
+	nc, err := nats.Connect(servers, append(options, nats.CustomInboxPrefix("_INBOX_"+name), nats.MaxReconnects(-1),
+		nats.PingInterval(5*time.Second))...) // a silent server is left after 15 s
 	if err != nil {
 		return nil, err
 	}
