@@ -95,6 +95,43 @@ func TestSystemdTakesTheDesktopUnits(t *testing.T) {
 	}
 }
 
+// TestSystemdTakesTheUnitsOfTheFleet has systemd's own verifier read the examples for fleets.
+func TestSystemdTakesTheUnitsOfTheFleet(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not on PATH; the package systemd holds it")
+	}
+	binary, err := os.Executable() // the verifier wants ExecStart to exist
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := filepath.Glob("../../deploy/fleet/*.service")
+	if err != nil || len(list) != 2 {
+		t.Fatalf("got %v, %v", list, err)
+	}
+	for _, path := range list {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unit := strings.ReplaceAll(string(text), "/usr/bin/wavry-host", binary)
+		for good, text := range map[bool]string{
+			true: unit, false: strings.Replace(unit, "Restart=always", "Restart=maybe", 1),
+		} {
+			path := filepath.Join(t.TempDir(), filepath.Base(path))
+			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			verify(t, analyze, "--system", path, good)
+			out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=20",
+				"--no-pager", path).CombinedOutput()
+			if good && err != nil {
+				t.Errorf("%s: exposure above 2.0: %v\n%s", filepath.Base(path), err, out)
+			}
+		}
+	}
+}
+
 // verify has systemd read a unit; it prints what it does not understand without failing for all of it.
 func verify(t *testing.T, analyze, manager, path string, good bool) {
 	t.Helper()
