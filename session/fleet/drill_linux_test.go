@@ -7,12 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -292,90 +288,9 @@ func cpu(t *testing.T) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// cluster is three NATS servers, each a process.
-type cluster struct {
-	program string
-	folder  string
-	ports   [3][2]int // of clients and of routes
-	procs   [3]*exec.Cmd
-}
-
-func newCluster(t *testing.T) *cluster {
-	t.Helper()
-	if !*drills {
-		t.Skip("a drill of minutes: run scripts/fleet-drills")
-	}
-	c := &cluster{folder: t.TempDir()}
-	c.program = filepath.Join(c.folder, "nats-server")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", c.program, "github.com/nats-io/nats-server/v2")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build nats-server: %v\n%s", err, out)
-	}
-	for i := range c.ports {
-		for j := range c.ports[i] {
-			var lc net.ListenConfig
-			ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a, ok := ln.Addr().(*net.TCPAddr); ok {
-				c.ports[i][j] = a.Port
-			}
-			_ = ln.Close()
-		}
-	}
-	for i := range c.procs {
-		c.start(t, i)
-	}
-	t.Cleanup(func() {
-		for i := range c.procs {
-			c.kill(i)
-		}
-	})
-	return c
-}
-
-func (c *cluster) start(t *testing.T, i int) {
-	t.Helper()
-	var routes []string
-	for j := range c.ports {
-		if j != i {
-			routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", c.ports[j][1]))
-		}
-	}
-	c.procs[i] = exec.CommandContext(context.Background(), c.program, "-a", "127.0.0.1", "-p", fmt.Sprint(c.ports[i][0]),
-		"-n", fmt.Sprint("n", i), "--cluster_name", "drill", "--cluster", fmt.Sprintf("nats://127.0.0.1:%d", c.ports[i][1]),
-		"--routes", strings.Join(routes, ","), "-l", filepath.Join(c.folder, fmt.Sprint("log", i)))
-	if err := c.procs[i].Start(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// kill kills a server with signal 9.
-func (c *cluster) kill(i int) {
-	_ = c.procs[i].Process.Kill()
-	_ = c.procs[i].Wait()
-}
-
-func (c *cluster) url() string {
-	var list []string
-	for _, p := range c.ports {
-		list = append(list, fmt.Sprintf("nats://127.0.0.1:%d", p[0]))
-	}
-	return strings.Join(list, ",")
-}
-
 // The server of the gateway is killed ten times during placements.
 func TestDrillServerKilled(t *testing.T) {
-	c := newCluster(t)
-	fleettest.Eventually(t, 10*time.Second, "the servers answer", func() bool {
-		nc, err := nats.Connect(c.url())
-		if err != nil {
-			return false
-		}
-		nc.Close()
-		return true
-	})
+	c := newCluster(t, loopback(t), nil)
 	d := newDrill(t, c.url(), 100)
 	var all []outcome
 	const kills = 10
@@ -383,12 +298,7 @@ func TestDrillServerKilled(t *testing.T) {
 		done := make(chan []outcome, 1)
 		go func() { done <- d.rush(t.Context(), 200, 4*time.Second, 20*time.Second) }()
 		<-time.After(time.Second)
-		victim := 0
-		for i, p := range c.ports {
-			if strings.HasSuffix(d.nc.ConnectedAddr(), fmt.Sprint(":", p[0])) {
-				victim = i
-			}
-		}
+		victim := c.of(d.nc)
 		c.kill(victim)
 		<-time.After(time.Second)
 		c.start(t, victim)
