@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"wavryhost/session/fleet/pool"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
 // ask returns a client of a gateway at a server.
@@ -102,6 +104,57 @@ func TestPlacementIsIdempotent(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("%d places are reserved; want 1", n)
+	}
+}
+
+// The answer of a host is lost, and the gateway gives up. When it asks once more, the same host gets the request, although
+// it makes no bid by then and another host has room.
+func TestUnansweredPlacementIsResumed(t *testing.T) {
+	t.Parallel()
+	s := fleettest.Server(t, nil)
+	nc, id := fleettest.Connect(t, s), fleettest.Identity(t).ID()
+	ctx, giveUp := context.WithCancel(t.Context())
+	defer giveUp()
+	keys := make(chan string, 2)
+	heard := func(subject string, f func(*nats.Msg)) *nats.Subscription {
+		sub, err := nc.Subscribe(subject, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sub
+	}
+	bids := heard(bus.SubjectAsk(bus.Any, bus.Any, bus.ShardAll), func(m *nats.Msg) {
+		_ = m.Respond(bus.Encode(bus.Bid{Host: id, Boot: "b", Score: 1, Display: "x11:0"}))
+	})
+	heard(bus.SubjectsServed(id)[0], func(m *nats.Msg) {
+		keys <- m.Header.Get("Idempotency-Key")
+		if ctx.Err() == nil {
+			giveUp()
+			return
+		}
+		for _, part := range bus.Answers(m.Reply, id, http.StatusCreated, http.Header{"Content-Type": {"application/json"}},
+			[]byte(`{"id":"place","display":"x11:0"}`)) {
+			_ = nc.PublishMsg(part)
+		}
+	})
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	gw := ask(t, s)
+	if p, err := gw.Place(ctx, pool.Wish{ID: "order-17"}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %+v, %v", p, err)
+	}
+	if err := bids.Unsubscribe(); err != nil {
+		t.Fatal(err)
+	}
+	other := join(t, s.ClientURL(), fleettest.Identity(t), fleettest.NewHost("other", "b1", nil))
+	ready(t, other)
+	p, err := gw.Place(t.Context(), pool.Wish{ID: "order-17", Again: true})
+	if err != nil || p.Host != id || <-keys != "order-17" || <-keys != "order-17" {
+		t.Errorf("got %+v, %v; want the host %s", p, err, id)
+	}
+	if list := other.host.Placed(); len(list) > 0 {
+		t.Errorf("it is placed twice: %v", list)
 	}
 }
 

@@ -286,7 +286,7 @@ func (s *splitDrill) split(t *testing.T, lone int, leads bool) {
 		return s.count(func(h pool.Host) bool { return h.Presence == pool.Present }) == drillHosts
 	})
 	back := time.Since(healed)
-	open := s.settle(t, s.gw, first) + s.settle(t, s.gw, second)
+	open := s.settle(t, s.gw, first) + s.settle(t, there.gw, second)
 	after := s.rush(t.Context(), 200, 4*time.Second, 20*time.Second)
 	s.judge(t, "before", before, anywhere)
 	s.judge(t, "split, two servers", first, anywhere)

@@ -25,8 +25,9 @@ type Client struct {
 	caller bus.Caller
 	inbox  inbox
 
-	mu    sync.Mutex         // guards hosts
+	mu    sync.Mutex         // guards all following fields
 	hosts map[string]float64 // how many hosts answer a question, about, by its subject
+	open  map[string]open    // placements whose host has not answered, by the ID of the wish
 }
 
 // NewClient returns a Client over a connection, which stays the caller's. The NATS server must allow the caller's
@@ -35,7 +36,7 @@ func NewClient(nc *nats.Conn, c bus.Caller) (*Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Client{nc: nc, caller: c, hosts: make(map[string]float64)}, nil
+	return &Client{nc: nc, caller: c, hosts: make(map[string]float64), open: make(map[string]open)}, nil
 }
 
 // Host returns the client of the control API of one host.

@@ -188,9 +188,15 @@ func order(bids []bus.Bid) {
 
 // Place finds a host and reserves a place there. The host decides: a bid is no promise. If the chosen host does not
 // answer, Place asks it again until ctx ends, because the place may be reserved there. The error is a *FullError if no
-// host has room.
+// host has room. A later call with the same ID asks the host that did not answer first, and others only if it does not
+// listen.
 func (c *Client) Place(ctx context.Context, w Wish) (Place, error) {
 	w.ID = cmp.Or(w.ID, rand.Text())
+	if b, ok := c.resume(w.ID, time.Now()); ok {
+		if p, err := c.reserve(ctx, w, b); err == nil || !elsewhere(err) {
+			return p, err
+		}
+	}
 	var err error
 	for round := range rounds {
 		var bids []bus.Bid
@@ -246,11 +252,12 @@ func (c *Client) reserve(ctx context.Context, w Wish, b bus.Bid) (Place, error) 
 	for had := b.Held; ; had = true {
 		p, err := c.tryReserve(ctx, w.ID, b.Host, q)
 		_, answered := errors.AsType[*client.Error](err)
-		if err == nil || answered || ctx.Err() != nil || !had && errors.Is(err, ErrNoHost) {
+		if err == nil || answered || !had && errors.Is(err, ErrNoHost) {
 			return p, err
 		}
 		pause(ctx, again)
 		if ctx.Err() != nil {
+			c.leave(w.ID, b, time.Now())
 			return Place{}, err
 		}
 	}
