@@ -81,10 +81,10 @@ func quantilesOver(window, metric, filter string, of ...float64) []Query {
 	return list
 }
 
-// rates returns a query of a counter's rate by a label.
-func rates(metric, filter, label string) []Query {
+// rates returns a query of the rate of a counter of the chosen host, by a label.
+func rates(metric, label string) []Query {
 	return orZero([]Query{{
-		fmt.Sprintf("sum by (%s) (rate(%s{%s}[$__rate_interval]))", label, metric, filter), "{{" + label + "}}",
+		fmt.Sprintf("sum by (%s) (rate(%s{%s}[$__rate_interval]))", label, metric, onHost), "{{" + label + "}}",
 	}})
 }
 
@@ -263,7 +263,7 @@ func host() Dashboard {
 				},
 				events("Refused offers", "wavry_host_sessions_refused_total", onHost, "reason"),
 				events("Short resources", "wavry_host_refusals_total", onHost, "resource"),
-				{Title: "Frozen time", Unit: "percentunit", Queries: rates("wavry_host_freeze_seconds_total", onHost, "cause")},
+				{Title: "Frozen time", Unit: "percentunit", Queries: rates("wavry_host_freeze_seconds_total", "cause")},
 				{
 					Title: "Frozen time by the viewers' browsers", Unit: "percentunit",
 					Queries: one("sum(rate(wavry_host_viewer_frozen_seconds_total{"+onHost+"}[$__rate_interval]))", "frozen"),
@@ -271,9 +271,8 @@ func host() Dashboard {
 				events("ICE failures", "wavry_host_ice_failures_total", onHost, "cause"),
 			}},
 			{Title: "Pictures", Panels: []Panel{
-				{Title: "Frames", Unit: "fps", Queries: rates("wavry_host_frames_total", onHost, "stage")},
-				{Title: "Dropped frames", Unit: "ops", Queries: rates("wavry_host_frames_dropped_total",
-					onHost, "reason")},
+				{Title: "Frames", Unit: "fps", Queries: rates("wavry_host_frames_total", "stage")},
+				{Title: "Dropped frames", Unit: "ops", Queries: rates("wavry_host_frames_dropped_total", "reason")},
 				{
 					Title: "Capture to pacer", Unit: "s",
 					Queries: quantiles("wavry_host_capture_to_send_seconds", onHost, .5, .95, .99),
@@ -300,11 +299,11 @@ func host() Dashboard {
 				},
 			}},
 			{Title: "API", Panels: []Panel{
-				{Title: "Requests", Unit: "ops", Queries: rates("wavry_host_http_requests_total", onHost, "code")},
+				{Title: "Requests", Unit: "ops", Queries: rates("wavry_host_http_requests_total", "code")},
 				events("Errors", "wavry_host_http_errors_total", onHost, "code"),
 				{
 					Title: "Authentications", Unit: "ops",
-					Queries: rates("wavry_host_api_authentications_total", onHost, "result"),
+					Queries: rates("wavry_host_api_authentications_total", "result"),
 				},
 				{
 					Title: "Certificate expires in", Unit: "s", Single: true,

@@ -153,9 +153,9 @@ func (s Series) most() float64 {
 
 // newest returns the last value that is one.
 func (s Series) newest() float64 {
-	for i := len(s.Values) - 1; i >= 0; i-- {
-		if !math.IsNaN(s.Values[i]) {
-			return s.Values[i]
+	for _, y := range slices.Backward(s.Values) {
+		if !math.IsNaN(y) {
+			return y
 		}
 	}
 	return math.NaN()

@@ -201,9 +201,9 @@ func TestDashboardsHaveData(t *testing.T) {
 			return err
 		})
 	}
-	misspelled := `increase(wavry_host_handshake_total{result="success"}[5m]) > wavry_host_sessions{state="conected"}`
-	if list, err := p.silent(misspelled); err != nil || len(list) != 2 {
-		t.Errorf("a rule with two misspellings: found %q, %v", list, err)
+	wrong := `increase(wavry_host_handshake_total{result="success"}[5m]) > wavry_host_sessions{state="linked"}`
+	if list, err := p.silent(wrong); err != nil || len(list) != 2 {
+		t.Errorf("a rule with a wrong metric and a wrong value: found %q, %v", list, err)
 	}
 	has("the alert that always fires", `ALERTS{alertname="`+monitoring.DeadMan+`",alertstate="firing"}`)
 	// A host that works, with a viewer whose path works, fires nothing else.
