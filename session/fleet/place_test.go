@@ -107,8 +107,8 @@ func TestPlacementIsIdempotent(t *testing.T) {
 	}
 }
 
-// The answer of a host is lost, and the gateway gives up. When it asks once more, the same host gets the request, although
-// it makes no bid by then and another host has room.
+// The answer of a host is lost, and the gateway gives up. When it asks once more, the same host gets the request,
+// although it makes no bid by then and another host has room.
 func TestUnansweredPlacementIsResumed(t *testing.T) {
 	t.Parallel()
 	s := fleettest.Server(t, nil)

@@ -86,8 +86,8 @@ func wait(attempts int) time.Duration {
 	return firstWait/2 + rand.N(min(limit, longestWait))
 }
 
-// A server that is silent for three intervals is lost, as when its machine loses power. That is GoneAfter: the host is at
-// another server about when the others notice.
+// A server that is silent for three intervals is lost, as when its machine loses power. That is GoneAfter: the host is
+// at another server about when the others notice.
 const (
 	pingInterval = 5 * time.Second
 	maxPings     = 2
