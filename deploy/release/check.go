@@ -64,6 +64,7 @@ func steps() []step {
 		{"licenses", checkLicenses},
 		{"keys", checkKeys},
 		{"programs", checkPrograms},
+		{"encoders", checkEncoders},
 		{"source", checkSource},
 		{"files", checkFiles},
 		{"lintian", checkLintian},

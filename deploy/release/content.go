@@ -41,6 +41,55 @@ func architectures(dir string) ([]string, error) {
 	return list, nil
 }
 
+// checkEncoders tries the encoders of the program for this machine. All that run on the processor must work: a codec
+// that was built wrongly crashes in its trial, and viewers get another one without a word.
+func checkEncoders(ctx context.Context, c *checkCmd) (string, error) {
+	archs, err := architectures(c.Dir)
+	if err != nil {
+		return "", err
+	}
+	if !slices.Contains(archs, runtime.GOARCH) {
+		return "no program for this machine to try", nil
+	}
+	text, err := output(ctx, filepath.Join("dist", "build", runtime.GOARCH, "wavry-host"), "encoders", "--json")
+	if err != nil {
+		return "", err
+	}
+	return workingEncoders([]byte(text))
+}
+
+// softwareEncoders is the number of encoders on the processor that a release has: H.264, VP9 and AV1.
+const softwareEncoders = 3
+
+// workingEncoders judges the output of "wavry-host encoders --json".
+func workingEncoders(report []byte) (string, error) {
+	var encoders []struct {
+		Name, Why        string
+		Hardware, Usable bool
+	}
+	if err := json.Unmarshal(report, &encoders); err != nil {
+		return "", fmt.Errorf("the report of the encoders is not understood: %w", err)
+	}
+	var work, faults []string
+	for _, e := range encoders {
+		switch {
+		case e.Hardware:
+		case e.Usable:
+			work = append(work, e.Name)
+		default:
+			faults = append(faults, e.Name+" does not work: "+e.Why)
+		}
+	}
+	if len(faults) == 0 && len(work) < softwareEncoders {
+		faults = append(faults, fmt.Sprintf("only %s of %d encoders on the processor are there", strings.Join(work, ", "),
+			softwareEncoders))
+	}
+	if len(faults) > 0 {
+		return "", errors.New(strings.Join(faults, "; "))
+	}
+	return strings.Join(work, ", ") + " work", nil
+}
+
 func checkPrograms(_ context.Context, c *checkCmd) (string, error) {
 	list, err := architectures(c.Dir)
 	if err != nil {
