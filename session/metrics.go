@@ -53,6 +53,7 @@ type Metrics struct {
 	firstFrame        *prometheus.HistogramVec
 	setupStages       *prometheus.HistogramVec
 	pace              prometheus.Histogram
+	ack               prometheus.Histogram
 	freezes           *prometheus.CounterVec
 	freezeSeconds     *prometheus.CounterVec
 	viewerFreezes     prometheus.Counter
@@ -179,6 +180,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		pace: histogram("pace_seconds",
 			"Time from the moment when the pacer has a picture until its last packet leaves.",
 			.0005, .001, .0025, .005, .01, .0167, .025, .0333, .05, .1, .25, 1.5),
+		ack: histogram("ack_seconds",
+			"Time from the departure of the newest packet of a viewer's report until the report. It has the round trip and "+
+				"the viewer's wait before it reports.",
+			.005, .01, .025, .05, .1, .15, .25, .5, 1.5),
 		freezes: counters("freezes_total",
 			"Times that a viewer's picture stood although another was due, by cause. Still screens do not count.",
 			"cause"),

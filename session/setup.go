@@ -2,6 +2,7 @@ package session
 
 import (
 	"log/slog"
+	"slices"
 	"time"
 
 	"wavryhost/adapt"
@@ -128,6 +129,19 @@ func (f *figures) arrivedFirst(now time.Time, feedback []adapt.Feedback) bool {
 		return true
 	}
 	return false
+}
+
+// acknowledged returns the time from the departure of the newest packet of a report until the report.
+func acknowledged(f adapt.Feedback) (took time.Duration, ok bool) {
+	if !f.Kind.Complete() {
+		return 0, false
+	}
+	for _, p := range slices.Backward(f.Packets) {
+		if !p.Lost && !p.Arrived.IsZero() && !p.Sent.IsZero() {
+			return f.At.Sub(p.Sent), true
+		}
+	}
+	return 0, false
 }
 
 // handedOver notes that the pacer has a picture of so many packets. The caller holds mu.

@@ -62,6 +62,32 @@ func TestStagesOfASetup(t *testing.T) {
 	}
 }
 
+// A report gives the time of its newest packet that arrived. Receiver reports and requests for packets give no exact one.
+func TestAcknowledged(t *testing.T) {
+	at := time.Now()
+	sent := func(ago time.Duration) time.Time { return at.Add(-ago) }
+	newest := []adapt.Packet{
+		{ID: 1, Sent: sent(90 * time.Millisecond), Arrived: at},
+		{ID: 2, Sent: sent(40 * time.Millisecond), Arrived: at},
+		{ID: 3, Sent: sent(30 * time.Millisecond), Lost: true},
+		{ID: 4, Sent: sent(20 * time.Millisecond)},
+	}
+	for _, c := range []struct {
+		feedback adapt.Feedback
+		want     time.Duration
+	}{
+		{adapt.Feedback{At: at, Kind: adapt.TWCC, Packets: newest}, 40 * time.Millisecond},
+		{adapt.Feedback{At: at, Kind: adapt.TWCC, Packets: newest[2:]}, 0},
+		{adapt.Feedback{At: at, Kind: adapt.TWCC, Packets: []adapt.Packet{{Arrived: at}}}, 0},
+		{adapt.Feedback{At: at, Kind: adapt.RR, Packets: newest}, 0},
+		{adapt.Feedback{At: at, Kind: adapt.NACK, Packets: newest}, 0},
+	} {
+		if got, ok := acknowledged(c.feedback); got != c.want || ok != (c.want != 0) {
+			t.Errorf("%v: got %v, %v; want %v", c.feedback, got, ok, c.want)
+		}
+	}
+}
+
 // A session that plays has told all of its set-up.
 func TestSetupOfASessionIsMeasured(t *testing.T) {
 	h := openHouse(t, nil)
@@ -79,12 +105,13 @@ func TestSetupOfASessionIsMeasured(t *testing.T) {
 			t.Errorf("stage %s was measured %d times; want once", stage, n)
 		}
 	}
+	eventually(t, "acknowledgements are measured", func() bool { return h.samples(t, "wavry_host_ack_seconds", "") > 0 })
 	if n := h.samples(t, "wavry_host_first_frame_seconds", firstSent); n != 1 {
 		t.Errorf("the first picture was sent %d times; want once", n)
 	}
 }
 
-// samples returns the number of samples of a histogram with one label.
+// samples returns the number of samples of a histogram with one label, or without labels if value is empty.
 func (h *house) samples(t *testing.T, name, value string) uint64 {
 	t.Helper()
 	families, err := h.reg.Gather()
@@ -93,7 +120,7 @@ func (h *house) samples(t *testing.T, name, value string) uint64 {
 	}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			if f.GetName() == name && m.GetLabel()[0].GetValue() == value {
+			if f.GetName() == name && (value == "" || m.GetLabel()[0].GetValue() == value) {
 				return m.GetHistogram().GetSampleCount()
 			}
 		}

@@ -224,6 +224,11 @@ func (v *viewer) receive(report wire.Report) {
 		v.trace.setup(now, v.steps(), "", nil)
 	}
 	v.trace.reported(now, report.Feedback)
+	for _, f := range report.Feedback {
+		if took, ok := acknowledged(f); ok {
+			v.met.ack.Observe(took.Seconds())
+		}
+	}
 	if report.Smaller {
 		v.resized(v.sender.PacketSize())
 	}
