@@ -62,7 +62,7 @@ func TestStagesOfASetup(t *testing.T) {
 	}
 }
 
-// A report gives the time of its newest packet that arrived. Receiver reports and requests for packets give no exact one.
+// A report gives the time of its newest packet that arrived. Receiver reports and requests for packets give none.
 func TestAcknowledged(t *testing.T) {
 	at := time.Now()
 	sent := func(ago time.Duration) time.Time { return at.Add(-ago) }
