@@ -192,6 +192,7 @@ func forTrial(env []string) []string {
 }
 
 // lost lists what this daemon can do and the installed program cannot. An encoder that is busy is in use by this one.
+// Of the displays, the default and displays with viewers count: others come and go during a trial.
 func lost(h session.Host, r trialReport) (problems []string) {
 	for _, e := range h.Encoders {
 		i := slices.IndexFunc(r.Encoders, func(c session.EncoderInfo) bool { return c.Name == e.Name })
@@ -203,9 +204,9 @@ func lost(h session.Host, r trialReport) (problems []string) {
 			problems = append(problems, "encoder "+e.Name+": "+r.Encoders[i].Why)
 		}
 	}
-	for _, d := range h.Displays {
-		well := d.State == pipeline.Idle.String() || d.State == pipeline.Live.String()
-		if !well || d.ID == idVirtual || d.ID == idSynthetic { // the daemon makes these itself
+	for i, d := range h.Displays { // the default is first
+		counts := d.State == pipeline.Live.String() || i == 0 && d.State == pipeline.Idle.String()
+		if !counts || d.ID == idVirtual || d.ID == idSynthetic { // the daemon makes these itself
 			continue
 		}
 		i := slices.IndexFunc(r.Displays, func(c candidate) bool { return c.ID == d.ID })

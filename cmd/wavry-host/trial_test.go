@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,12 +17,15 @@ import (
 	"wavryhost/session/api"
 )
 
-// program writes a shell script as the installed program.
+// program writes a shell script as the installed program. Another process writes the file: a child that is started
+// meanwhile would inherit the descriptor, and a file that is open for writing cannot be run (ETXTBSY).
 func program(t *testing.T, script string) programFile {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "wavry-host")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil { //nolint:gosec // it must run
-		t.Fatal(err)
+	install := exec.CommandContext(t.Context(), "install", "-m", "700", "/dev/stdin", path)
+	install.Stdin = strings.NewReader("#!/bin/sh\n" + script + "\n")
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	return programFile{path: path}
 }
@@ -33,7 +37,9 @@ func tried(t *testing.T, p programFile, limit time.Duration) *api.ProgramTrial {
 	tr := newTrier(p, a, func() session.Host {
 		return session.Host{
 			Encoders: []session.EncoderInfo{{Name: "libx264", Usable: true}, {Name: "h264_vaapi"}},
-			Displays: []session.DisplayInfo{{ID: "x11:0", State: "idle"}, {ID: "virtual", State: "live"}},
+			Displays: []session.DisplayInfo{
+				{ID: "x11:0", State: "idle"}, {ID: "x11:1", State: "idle"}, {ID: "virtual", State: "live"},
+			},
 		}
 	}, slog.New(slog.DiscardHandler))
 	if tr.status() != nil {

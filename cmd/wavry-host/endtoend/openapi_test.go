@@ -430,6 +430,7 @@ func operator(c client) {
 	c.call(200, "POST", "/v1/revocations", `{"grant": "some-grant"}`)
 	c.call(400, "POST", "/v1/revocations", `{}`)
 	c.call(202, "POST", "/v1/encoders/probe", "")
+	c.call(202, "POST", "/v1/trial", "")
 	c.call(404, "GET", "/v1/drain", "")
 	c.call(200, "PUT", "/v1/drain", `{"deadline_seconds": 30, "policy": "move"}`)
 	c.call(400, "PUT", "/v1/drain", `{"deadline_seconds": 30, "policy": "quickly"}`)
