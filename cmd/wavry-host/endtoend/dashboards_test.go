@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"wavryhost/deploy/monitoring"
@@ -25,6 +26,9 @@ type scraper struct {
 	url    string
 	client *http.Client
 }
+
+// scrapers counts the programs that startPrometheus has started.
+var scrapers atomic.Int32
 
 // startPrometheus scrapes hosts, which get the names host1, host2 and so on. All run in one network namespace.
 func startPrometheus(t *testing.T, namespace string, hosts ...*host) *scraper {
@@ -61,7 +65,7 @@ scrape_configs:
 `, monitoring.Job, name, scheme, address)
 	}
 	write("prometheus.yml", config)
-	_, address := ownAddress(9090)
+	_, address := ownAddress(9090 + int(scrapers.Add(1))) // tests that run side by side have one each
 	command := []string{
 		"prometheus", "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--log.level=warn",
 		"--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address,
@@ -158,14 +162,10 @@ func TestDashboardsHaveData(t *testing.T) {
 		"host.probe_interval=2s",
 	}})
 	p := startPrometheus(t, "", h)
-	has := func(what, expr string) {
-		t.Helper()
-		p.has(t, what, expr)
-	}
-	has("the first scrape", "up == 1") // counters that grow later have a rate
+	p.has(t, "the first scrape", "up == 1") // counters that grow later have a rate
 	a, _ := join(t, h)
 	a.waitMedia(t)
-	has("the first session", `wavry_host_setup_stage_seconds_count{stage="ack"}`)
+	p.has(t, "the first session", `wavry_host_setup_stage_seconds_count{stage="ack"}`)
 	b, _ := join(t, h) // the times of stages appear with the first session, so they have rates from the second one on
 	if status, _, err := h.request(http.MethodGet, "/v1/sessions/none"); status != http.StatusNotFound {
 		t.Fatalf("GET of a session that does not exist: status %d, %v", status, err)
@@ -180,7 +180,7 @@ func TestDashboardsHaveData(t *testing.T) {
 		for _, r := range d.Rows {
 			for _, panel := range r.Panels {
 				for _, q := range panel.Queries {
-					has(d.Name+", "+r.Title+", "+panel.Title, choose.Replace(q.Expr))
+					p.has(t, d.Name+", "+r.Title+", "+panel.Title, choose.Replace(q.Expr))
 				}
 			}
 		}
@@ -205,7 +205,7 @@ func TestDashboardsHaveData(t *testing.T) {
 	if list, err := p.silent(wrong); err != nil || len(list) != 2 {
 		t.Errorf("a rule with a wrong metric and a wrong value: found %q, %v", list, err)
 	}
-	has("the alert that always fires", `ALERTS{alertname="`+monitoring.DeadMan+`",alertstate="firing"}`)
+	p.has(t, "the alert that always fires", `ALERTS{alertname="`+monitoring.DeadMan+`",alertstate="firing"}`)
 	// A host that works, with a viewer whose path works, fires nothing else.
 	others := `ALERTS{alertstate="firing",alertname!="` + monitoring.DeadMan + `"}`
 	if list, err := p.get("/api/v1/query", url.Values{"query": {others}}); err != nil || len(list) != 0 {
