@@ -45,7 +45,6 @@ const (
 
 // try is "run --trial": it does what a start does first, changes nothing that a running daemon uses, and reports.
 func (c *runCmd) try(ctx context.Context, a *app, l *loaded) error {
-	log := slog.New(slog.DiscardHandler)
 	report := trialReport{Version: thisBuild().Version, Problems: []string{}, Displays: look(ctx, a, &l.Config)}
 	if path := inState(ordersFile, a.env); path != "" {
 		if _, err := readOrders(path); err != nil {
@@ -57,7 +56,7 @@ func (c *runCmd) try(ctx context.Context, a *app, l *loaded) error {
 		return err
 	}
 	report.Encoders = encoderInfo(candidates)
-	newKeptProofs(a.env, ownProgram(), log).keepForStart(candidates)
+	newKeptProofs(a.env, ownProgram(), slog.New(slog.DiscardHandler)).keepForStart(candidates)
 	return writeJSON(a.stdout, report)
 }
 

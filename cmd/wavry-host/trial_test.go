@@ -30,6 +30,20 @@ func program(t *testing.T, script string) programFile {
 	return programFile{path: path}
 }
 
+// runTrials lets tr make trials until the test ends.
+func runTrials(t *testing.T, tr *trier) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- tr.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // tried returns the trial of a program by a daemon that has one encoder and one display.
 func tried(t *testing.T, p programFile, limit time.Duration) *api.ProgramTrial {
 	t.Helper()
@@ -46,15 +60,7 @@ func tried(t *testing.T, p programFile, limit time.Duration) *api.ProgramTrial {
 		t.Error("a trial is known before the first one")
 	}
 	tr.limit = limit
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- tr.run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}()
+	runTrials(t, tr)
 	tr.ask()
 	tr.ask() // one at a time
 	for {
@@ -124,9 +130,7 @@ func TestTrialOfAMissingProgram(t *testing.T) {
 func TestTrialOfAProgramThatWasReplacedAgain(t *testing.T) {
 	p := program(t, "exit 1")
 	tr := newTrier(p, &app{}, func() session.Host { return session.Host{} }, slog.New(slog.DiscardHandler))
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- tr.run(ctx) }()
+	runTrials(t, tr)
 	tr.ask()
 	for tr.status().State == api.TrialRunning {
 		time.Sleep(time.Millisecond)
@@ -137,10 +141,6 @@ func TestTrialOfAProgramThatWasReplacedAgain(t *testing.T) {
 	}
 	if s := tr.status(); s != nil {
 		t.Errorf("another program has the result %+v", s)
-	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
 	}
 }
 

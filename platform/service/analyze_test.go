@@ -10,16 +10,23 @@ import (
 	"testing"
 )
 
-// TestSystemdTakesTheUnits has systemd's own verifier read the generated units.
-func TestSystemdTakesTheUnits(t *testing.T) {
+// analyzer returns the path of systemd-analyze and a program for ExecStart, which must exist for it.
+func analyzer(t *testing.T) (analyze, binary string) {
+	t.Helper()
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("systemd-analyze is not on PATH; the package systemd holds it")
 	}
-	binary, err := os.Executable() // the verifier wants ExecStart to exist
+	binary, err = os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return analyze, binary
+}
+
+// TestSystemdTakesTheUnits has systemd's own verifier read the generated units.
+func TestSystemdTakesTheUnits(t *testing.T) {
+	analyze, binary := analyzer(t)
 	for _, tc := range []struct {
 		name    string
 		spec    Spec
@@ -65,14 +72,7 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 
 // TestSystemdTakesTheDesktopUnits has systemd's own verifier read the units of the virtual display.
 func TestSystemdTakesTheDesktopUnits(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("systemd-analyze is not on PATH; the package systemd holds it")
-	}
-	binary, err := os.Executable() // the verifier wants ExecStart to exist
-	if err != nil {
-		t.Fatal(err)
-	}
+	analyze, binary := analyzer(t)
 	for _, session := range []bool{false, true} {
 		spec, manager := Spec{Binary: binary, Session: session}, "--system"
 		if session {
@@ -97,14 +97,7 @@ func TestSystemdTakesTheDesktopUnits(t *testing.T) {
 
 // TestSystemdTakesTheUnitsOfTheFleet has systemd's own verifier read the examples for fleets.
 func TestSystemdTakesTheUnitsOfTheFleet(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("systemd-analyze is not on PATH; the package systemd holds it")
-	}
-	binary, err := os.Executable() // the verifier wants ExecStart to exist
-	if err != nil {
-		t.Fatal(err)
-	}
+	analyze, binary := analyzer(t)
 	list, err := filepath.Glob("../../deploy/fleet/*.service")
 	if err != nil || len(list) != 2 {
 		t.Fatalf("got %v, %v", list, err)

@@ -11,10 +11,13 @@ import (
 // inNetwork is set in the process of a drill that has a network of its own.
 const inNetwork = "WAVRY_FLEET_IN_NETWORK"
 
-// ownNetwork runs the test in a process that has a network of its own, and reports whether this is that process. The
+// ownNetwork runs a drill in a process that has a network of its own, and reports whether this is that process. The
 // network ends with the process.
 func ownNetwork(t *testing.T) bool {
 	t.Helper()
+	if !*drills {
+		t.Skip("a drill of minutes: run scripts/fleet-drills")
+	}
 	if os.Getenv(inNetwork) != "" {
 		// ip keeps the names of namespaces in a folder in /run.
 		if err := syscall.Mount("tmpfs", "/run", "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=755"); err != nil {

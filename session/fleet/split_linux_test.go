@@ -136,7 +136,7 @@ func (c *chronicle) check(t *testing.T) {
 		fleettest.Eventually(t, 20*time.Second, "all events are read", func() bool { return len(read()) >= n })
 		for k, number := range read() {
 			if number != uint64(k+1) {
-				t.Errorf("event %d of %s comes in place of %d", number, id, k+1)
+				t.Errorf("got event %d of %s; want event %d", number, id, k+1)
 				break
 			}
 		}
@@ -237,9 +237,6 @@ func (s *splitDrill) settle(t *testing.T, gw *pool.Client, all []outcome) (open 
 // One server of three is cut off from the two others, with a third of the hosts and a gateway: first the leader of the
 // stream of events, then another one. The clients see no fault.
 func TestDrillNetworkSplit(t *testing.T) {
-	if !*drills {
-		t.Skip("a drill of minutes: run scripts/fleet-drills")
-	}
 	if !ownNetwork(t) {
 		return
 	}
@@ -308,9 +305,6 @@ func (s *splitDrill) split(t *testing.T, lone int, leads bool) {
 
 // A server is cut off from everybody, as when its machine loses power: its hosts go to the other servers.
 func TestDrillServerLost(t *testing.T) {
-	if !*drills {
-		t.Skip("a drill of minutes: run scripts/fleet-drills")
-	}
 	if !ownNetwork(t) {
 		return
 	}

@@ -136,6 +136,23 @@ func TestCredentialsTakenAway(t *testing.T) {
 	}
 }
 
+// whep makes an offer for the default display with a token. The caller closes the answer's body.
+func (h *host) whep(t testing.TB, token, offer string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/whep/default",
+		strings.NewReader(offer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/sdp")
+	request.Header.Set("Authorization", "Bearer "+token)
+	response, err := h.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
+}
+
 // offerTo opens a session with a token for a peer that receives video, and returns the session's path.
 func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) string {
 	t.Helper()
@@ -152,17 +169,7 @@ func offerTo(t testing.TB, h *host, pc *webrtc.PeerConnection, token string) str
 		t.Fatal(err)
 	}
 	<-gathered
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/whep/default",
-		strings.NewReader(pc.LocalDescription().SDP))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/sdp")
-	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := h.client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := h.whep(t, token, pc.LocalDescription().SDP)
 	defer response.Body.Close()
 	answer := new(strings.Builder)
 	if _, err := bufio.NewReader(response.Body).WriteTo(answer); err != nil {

@@ -160,17 +160,7 @@ func TestDrawDashboards(t *testing.T) {
 // refuses makes an offer, which must be refused.
 func (h *host) refuses(t *testing.T, token, offer string) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+"/whep/default",
-		strings.NewReader(offer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/sdp")
-	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := h.client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	response := h.whep(t, token, offer)
 	defer response.Body.Close()
 	if response.StatusCode < http.StatusBadRequest {
 		t.Errorf("an offer was accepted: status %d", response.StatusCode)
