@@ -26,7 +26,8 @@ func TestBandwidthLimit(t *testing.T) {
 	b := openBrowser(t, l.viewer, h.page(""))
 	b.waitFrames(t, 10, patience)
 
-	const high, low = 2_000_000, 1_000_000
+	// The quality follows the rate, not the content: a moving picture of this size and rate counts as good from 480 kbit/s.
+	const high, low = 2_000_000, 480_000
 	// The encoder may be too slow on a busy machine, which is not the link's fault.
 	overloaded := func(s snapshot) bool { return s.Reason == "encoder_overload" }
 	good := func() error {
@@ -41,7 +42,7 @@ func TestBandwidthLimit(t *testing.T) {
 	free := h.session(t)
 	t.Logf("free: target %d, achieved %d bit/s, %s", free.TargetBitrate, free.AchievedBitrate, free.Quality)
 
-	l.limit(t, "1mbit")
+	l.limit(t, "400kbit")
 	eventually(t, patience, "target and achieved bitrate fall below the limit, and the quality with them",
 		func() error {
 			if s := h.session(t); s.TargetBitrate > low || s.AchievedBitrate > low || s.Quality == "good" {
@@ -51,7 +52,7 @@ func TestBandwidthLimit(t *testing.T) {
 			return nil
 		})
 	limited := h.session(t)
-	t.Logf("limited to 1 Mbit/s: target %d, achieved %d bit/s, %s by %s",
+	t.Logf("limited to 400 kbit/s: target %d, achieved %d bit/s, %s by %s",
 		limited.TargetBitrate, limited.AchievedBitrate, limited.Quality, limited.Reason)
 	b.waitFrames(t, 5, patience) // it still moves
 	if screenshots != "" {
