@@ -17,31 +17,12 @@ import (
 
 // hostStatus is what the commands show of a host.
 type hostStatus struct {
-	ID, Name, Version, Platform, State string
-	StateReason                        string    `json:"state_reason"`
-	StateSince                         time.Time `json:"state_since"`
-	UptimeSeconds                      float64   `json:"uptime_seconds"`
-	Sessions                           int
-	SessionLimit                       int `json:"session_limit"`
-	Displays                           []displayStatus
-	Encoders                           []encoderStatus
-	DrainDeadline                      time.Time `json:"drain_deadline"`
-	RestartPending                     bool      `json:"restart_pending"`
-	Trial                              *api.ProgramTrial
-	Cordon                             *session.CordonStatus
-	Drain                              *session.DrainStatus
-}
-
-type displayStatus struct {
-	ID, Name, Backend, State, Reason string
-	Width, Height, Viewers           int
-	session.Layout
-}
-
-type encoderStatus struct {
-	Name, Codec, Price, Why string
-	Usable                  bool
-	InUse                   bool `json:"in_use"`
+	session.Host
+	ID, Name, Version, Platform string
+	BootID                      string  `json:"boot_id"`
+	UptimeSeconds               float64 `json:"uptime_seconds"`
+	RestartPending              bool    `json:"restart_pending"`
+	Trial                       *api.ProgramTrial
 }
 
 // ask runs a command that reads an answer and shows it as a table, or prints it as JSON.
@@ -85,7 +66,7 @@ func (h *hostStatus) show(w io.Writer) {
 		say(w, "drain ends:\t%s\n", h.DrainDeadline.Local().Format(time.DateTime))
 	}
 	say(w, "running for:\t%s\n", time.Duration(h.UptimeSeconds*float64(time.Second)).Round(time.Second))
-	say(w, "sessions:\t%d of %d\n", h.Sessions, h.SessionLimit)
+	say(w, "sessions:\t%d of %d\n", h.Sessions, h.Limit)
 	for _, d := range h.Displays {
 		say(w, "display:\t%s, %s\n", d.ID, counted(d.Viewers, "viewer"))
 	}

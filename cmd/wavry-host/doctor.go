@@ -347,12 +347,12 @@ func (e *examination) daemonChecks() []doctor.Check {
 			return doctor.Fine("%s", h.Version)
 		}),
 		answering("daemon.room", "Room for sessions", func(h hostStatus) doctor.Finding {
-			if h.Sessions >= h.SessionLimit {
+			if h.Sessions >= h.Limit {
 				return doctor.Warn("wavry-host sessions; docs/operate/runbooks/full.md", "%d of %d sessions",
 					h.Sessions,
-					h.SessionLimit)
+					h.Limit)
 			}
-			return doctor.Fine("%d of %d sessions", h.Sessions, h.SessionLimit)
+			return doctor.Fine("%d of %d sessions", h.Sessions, h.Limit)
 		}),
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"wavryhost/platform/desktop"
 	"wavryhost/platform/display"
 	"wavryhost/platform/service"
+	"wavryhost/session"
 	"wavryhost/session/relay"
 )
 
@@ -68,7 +69,10 @@ func healthy(t *testing.T) *patient {
 			"ice.servers: [{urls: ['stun:a.example']}, {urls: ['turn:a.example'], username: u, credential: hunter2}]",
 			"media.udp.range: 50000-50999",
 		},
-		host: hostStatus{State: "active", StateReason: "started", SessionLimit: 10, Version: thisBuild().Version},
+		host: hostStatus{
+			Host:    session.Host{State: "active", StateReason: "started", Limit: 10},
+			Version: thisBuild().Version,
+		},
 		unitNow: service.Status{
 			Path: "/x/wavry-host.service", Installed: true, Current: true, Running: true, Enabled: "enabled",
 			State: "active (running)",

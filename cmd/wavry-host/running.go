@@ -35,12 +35,17 @@ func (f settingFlags) given() bool { return f.Config != "" || len(f.values()) > 
 
 // displays returns the displays of the daemon, the default first.
 func (c *client) displays(ctx context.Context) ([]candidate, error) {
-	var list struct{ Displays []displayStatus }
+	var list struct{ Displays []session.DisplayInfo }
 	if err := c.call(ctx, "GET", "/v1/displays", nil, &list, nil); err != nil {
 		return nil, err
 	}
+	return asCandidates(list.Displays), nil
+}
+
+// asCandidates returns the displays of a daemon as a search for displays reports them.
+func asCandidates(displays []session.DisplayInfo) []candidate {
 	all := []candidate{}
-	for i, d := range list.Displays {
+	for i, d := range displays {
 		one := candidate{
 			ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: display.State(d.State),
 			Why: d.Reason, Default: i == 0, Layout: d.Layout,
@@ -53,7 +58,7 @@ func (c *client) displays(ctx context.Context) ([]candidate, error) {
 		}
 		all = append(all, one)
 	}
-	return all, nil
+	return all
 }
 
 // encoders returns the encoders of the daemon.

@@ -1,31 +1,43 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
+	"wavryhost/session"
 	"wavryhost/session/api"
 )
 
 // upgradeCmd is "wavry-host upgrade".
 type upgradeCmd struct {
 	IfIdle   bool          `help:"Restart only if there is no session now; otherwise the restart stays pending."`
-	Force    bool          `help:"Restart also if the daemon runs the installed program, or if that fails its trial."`
-	Deadline time.Duration `placeholder:"DURATION" help:"When the sessions that are left are ended, such as 30m. Default: never."` //nolint:lll // a struct tag is one line
+	Force    bool          `help:"Restart also if the daemon runs the installed program, if that fails its trial, or if the former one cannot be kept."`                                   //nolint:lll // a struct tag is one line
+	Watch    time.Duration `default:"20s" placeholder:"DURATION" help:"For how long the new program is watched, and replaced by the former one if it does not work. Default: ${default}."` //nolint:lll // a struct tag is one line
+	Deadline time.Duration `placeholder:"DURATION" help:"When the sessions that are left are ended, such as 30m. Default: never."`                                                         //nolint:lll // a struct tag is one line
 	Flags    serviceFlags  `embed:""`
 	Socket   string        `placeholder:"PATH" help:"Socket of the daemon. Default: your own daemon's, else the service's."` //nolint:lll // a struct tag is one line
 }
 
-// comeback bounds the wait for the new daemon.
-const comeback = time.Minute
+const (
+	// comeback bounds the wait for the new daemon.
+	comeback = time.Minute
+	// relapse is for how long the new daemon may be silent or unable while it is watched.
+	relapse = 10 * time.Second
+)
 
 // Run is called by kong. It restarts the service once no session is left.
 func (c *upgradeCmd) Run(ctx context.Context, a *app) error {
+	if c.Watch < 0 {
+		return &coded{exitUsage, fmt.Errorf("--watch %v is negative", c.Watch)}
+	}
 	manager, err := c.Flags.manager(a)
 	if err != nil {
 		return err
@@ -34,8 +46,16 @@ func (c *upgradeCmd) Run(ctx context.Context, a *app) error {
 		say:     func(format string, args ...any) { say(a.stdout, format+"\n", args...) },
 		restart: manager.Restart,
 		connect: func() (caller, error) { return clientFlags{Socket: c.Socket}.connect(a) },
-		ifIdle:  c.IfIdle, force: c.Force, deadline: c.Deadline, poll: time.Second,
+		keep: func(ctx context.Context) (*formerProgram, error) {
+			status, err := manager.Status(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return keepFormer("/proc", status.PID)
+		},
+		ifIdle: c.IfIdle, force: c.Force, deadline: c.Deadline, watch: c.Watch, poll: time.Second,
 	}
+	signal.Ignore(syscall.SIGHUP) // the terminal may be lost between the restart and the end of the watch
 	return u.run(ctx)
 }
 
@@ -46,12 +66,13 @@ type caller interface {
 
 // upgrade restarts the daemon between sessions.
 type upgrade struct {
-	say           func(format string, args ...any)
-	restart       func(ctx context.Context) error
-	connect       func() (caller, error)
-	ifIdle, force bool
-	deadline      time.Duration
-	poll          time.Duration
+	say     func(format string, args ...any)
+	restart func(ctx context.Context) error
+	connect func() (caller, error)
+	// keep keeps a copy of the program that the daemon runs.
+	keep                  func(ctx context.Context) (*formerProgram, error)
+	ifIdle, force         bool
+	deadline, watch, poll time.Duration
 }
 
 func (u upgrade) run(ctx context.Context) error {
@@ -70,6 +91,11 @@ func (u upgrade) run(ctx context.Context) error {
 	if err := u.try(ctx, daemon); err != nil {
 		return err
 	}
+	former, err := u.kept(ctx)
+	if err != nil {
+		return err
+	}
+	defer former.forget()
 	own := h.Drain == nil // a drain of somebody else's stays
 	if own {
 		in := map[string]any{"policy": "wait", "deadline_seconds": u.deadline.Seconds(), "note": "upgrade"}
@@ -77,7 +103,7 @@ func (u upgrade) run(ctx context.Context) error {
 			return fmt.Errorf("refuse new sessions: %w", err)
 		}
 	}
-	if err := u.empty(ctx, daemon, h); err != nil {
+	if h, err = u.empty(ctx, daemon, h); err != nil {
 		if own {
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTimeout)
 			defer cancel()
@@ -89,11 +115,57 @@ func (u upgrade) run(ctx context.Context) error {
 		}
 		return err
 	}
+	return u.into(ctx, own, h, former)
+}
+
+// into restarts the daemon into the installed program, and goes back to the former one if that does not work.
+func (u upgrade) into(ctx context.Context, drained bool, h hostStatus, former *formerProgram) error {
 	u.say("restarting")
-	if err := u.restart(ctx); err != nil {
-		return fmt.Errorf("restart the daemon: %w", err)
+	err := u.change(ctx, drained, h.Host)
+	if err == nil || former == nil || ctx.Err() != nil {
+		return err
 	}
-	return u.finish(ctx, own)
+	u.say("going back to %s: %v", h.Version, err)
+	back := former.restore()
+	if back == nil {
+		u.watch = 0
+		back = u.change(ctx, drained, session.Host{}) // whatever it can do: there is no other one
+	}
+	if back != nil {
+		return errors.Join(err, fmt.Errorf("go back to %s: %w", h.Version, back))
+	}
+	return fmt.Errorf("the new program did not work, so %s was put back as %s and runs again; install its package too, "+
+		"or a repaired one: %w", h.Version, former.installed, err)
+}
+
+// kept keeps the program that the daemon runs. It returns nil where there is nothing to go back to.
+func (u upgrade) kept(ctx context.Context) (*formerProgram, error) {
+	if u.watch == 0 {
+		return nil, nil //nolint:nilnil // nobody wants to go back
+	}
+	former, err := u.keep(ctx)
+	switch {
+	case err == nil:
+		return former, nil
+	case errors.Is(err, errNoFormer):
+		return nil, nil //nolint:nilnil // a restart by force
+	case u.force || errors.Is(err, errors.ErrUnsupported):
+		u.say("there is no way back to the former program: %v", err)
+		return nil, nil //nolint:nilnil // the operator was told
+	}
+	return nil, fmt.Errorf("keep the former program, so that there is a way back: %w; repair that, or use --force "+
+		"to do without", err)
+}
+
+// change restarts the daemon into the installed program. It returns an error if that then cannot do what the daemon
+// did before.
+func (u upgrade) change(ctx context.Context, drained bool, before session.Host) error {
+	within, cancel := context.WithTimeoutCause(ctx, comeback, fmt.Errorf("it is not ready within %v", comeback))
+	defer cancel()
+	if err := u.restart(within); err != nil {
+		return fmt.Errorf("restart the daemon: %w", cmp.Or(context.Cause(within), err))
+	}
+	return u.finish(ctx, drained, before)
 }
 
 // trialLimit bounds the wait for a trial, which has a limit of its own.
@@ -142,14 +214,14 @@ func (u upgrade) try(ctx context.Context, daemon caller) error {
 // errStaysPending means that there are sessions, and that none may be ended.
 var errStaysPending = errors.New("the restart stays pending")
 
-// empty waits until no session is left.
-func (u upgrade) empty(ctx context.Context, daemon caller, h hostStatus) error {
+// empty waits until no session is left, and returns the host as it is then.
+func (u upgrade) empty(ctx context.Context, daemon caller, h hostStatus) (hostStatus, error) {
 	for last := -1; ; {
 		if h.Sessions == 0 {
-			return nil
+			return h, nil
 		}
 		if u.ifIdle {
-			return errStaysPending
+			return h, errStaysPending
 		}
 		if h.Sessions != last {
 			u.say("waiting for %s to end", counted(h.Sessions, "session"))
@@ -158,34 +230,51 @@ func (u upgrade) empty(ctx context.Context, daemon caller, h hostStatus) error {
 		select {
 		case <-time.After(u.poll):
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return h, context.Cause(ctx)
 		}
 		h = hostStatus{}
 		if err := daemon.call(ctx, "GET", "/v1/host", nil, &h, nil); err != nil {
-			return err
+			return h, err
 		}
 	}
 }
 
-// finish waits for the new daemon, and lets it take sessions.
-func (u upgrade) finish(ctx context.Context, drained bool) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, comeback, fmt.Errorf("the new daemon does not answer; see wavry-host "+
-		"service status and its log"))
-	defer cancel()
+// finish waits until the new daemon works, lets it accept sessions, and watches it.
+func (u upgrade) finish(ctx context.Context, drained bool, before session.Host) error {
+	var (
+		up    bool
+		boot  string
+		since = time.Now() // when it began to work
+		good  = since      // when it worked last
+		most  = comeback   // after that
+	)
 	for {
-		daemon, err := u.connect()
-		var h hostStatus
-		if err == nil {
-			err = daemon.call(ctx, "GET", "/v1/host", nil, &h, nil)
+		daemon, h, err := u.look(ctx)
+		if gone := lost(before, h.report()); err == nil && !up && len(gone) > 0 {
+			err = fmt.Errorf("the new daemon cannot do what the former one did: %s", strings.Join(gone, "; "))
 		}
-		if err == nil && !h.RestartPending {
-			if drained {
+		now := time.Now()
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil && now.Sub(good) >= most:
+			return fmt.Errorf("%w; see wavry-host service status and the daemon's log", err)
+		case err != nil:
+		case !up:
+			if drained && h.Drain != nil {
 				if err := daemon.call(ctx, "DELETE", "/v1/drain", nil, &h, nil); err != nil {
 					return fmt.Errorf("accept sessions again: %w", err)
 				}
 			}
 			u.say("the daemon runs %s, and is %s", h.Version, h.State)
-			return nil
+			up, boot, since, most = true, h.BootID, now, relapse
+		case h.BootID != boot:
+			return errors.New("the new daemon ended, and was started again; see its log")
+		}
+		if err == nil {
+			if good = now; now.Sub(since) >= u.watch {
+				return nil
+			}
 		}
 		select {
 		case <-time.After(u.poll):
@@ -193,4 +282,25 @@ func (u upgrade) finish(ctx context.Context, drained bool) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// look asks the new daemon. It returns an error if that does not answer, or is still the former one.
+func (u upgrade) look(ctx context.Context) (daemon caller, h hostStatus, err error) {
+	ctx, cancel := context.WithTimeout(ctx, relapse)
+	defer cancel()
+	if daemon, err = u.connect(); err == nil {
+		err = daemon.call(ctx, "GET", "/v1/host", nil, &h, nil)
+	}
+	if err != nil {
+		return nil, h, fmt.Errorf("the new daemon does not answer: %w", err)
+	}
+	if h.RestartPending {
+		return nil, h, errors.New("the daemon still runs the former program")
+	}
+	return daemon, h, nil
+}
+
+// report returns what a running daemon can do, as a trial does.
+func (h *hostStatus) report() trialReport {
+	return trialReport{Version: h.Version, Encoders: h.Encoders, Displays: asCandidates(h.Displays)}
 }

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -159,7 +165,7 @@ func TestUpgrade(t *testing.T) {
 				u.restart = func(context.Context) error {
 					restarted = true
 					d.changes = append(d.changes, restart)
-					d.host = map[string]any{"version": "v2", "state": "draining"}
+					d.host = map[string]any{"version": "v2", "state": "draining", "drain": drained}
 					return nil
 				}
 				u.connect = func() (caller, error) {
@@ -207,5 +213,234 @@ func TestUpgradeAsksTheRunningDaemon(t *testing.T) {
 	}
 	if got := try(t, env, "status"); !strings.Contains(got.out, "state:        active") {
 		t.Errorf("left as %q", got.out)
+	}
+}
+
+// An upgrade whose program does not work ends with the former program in its place, running.
+func TestUpgradeGoesBack(t *testing.T) {
+	able := map[string]any{
+		"version": "v1", "restart_pending": true, "boot_id": "a",
+		"encoders": []map[string]any{{"name": "libx264", "usable": true}},
+		"displays": []map[string]any{{"id": "x11:0", "state": "idle"}},
+	}
+	with := func(key string, value any) map[string]any {
+		h := maps.Clone(able)
+		h["version"], h["restart_pending"] = "v2", false
+		h[key] = value
+		return h
+	}
+	broken := []map[string]any{{"name": "libx264", "failure": "broken", "why": "crashed"}}
+	for name, one := range map[string]struct {
+		// new returns the host at so many seconds after the restart into the new program; nil if it does not answer.
+		new     func(seconds int) map[string]any
+		refused bool // the service manager refuses to start it
+		noWatch bool
+		want    string // in the error; empty if the new program stays
+	}{
+		"works":         {new: func(int) map[string]any { return with("boot_id", "b") }},
+		"starts slowly": {new: func(s int) map[string]any { return onlyIf(s > 40, with("boot_id", "b")) }},
+		"shortly silent": {
+			new: func(s int) map[string]any { return onlyIf(s < 3 || s > 10, with("boot_id", "b")) },
+		},
+		"does not start":  {refused: true, want: "start-limit-hit"},
+		"never answers":   {new: func(int) map[string]any { return nil }, want: "does not answer"},
+		"falls silent":    {new: func(s int) map[string]any { return onlyIf(s < 5, with("boot_id", "b")) }, want: "answer"},
+		"crashes":         {new: func(s int) map[string]any { return with("boot_id", s/15) }, want: "was started again"},
+		"lost an encoder": {new: func(int) map[string]any { return with("encoders", broken) }, want: "libx264: crashed"},
+		"lost a display":  {new: func(int) map[string]any { return with("displays", nil) }, want: "x11:0"},
+		"finds the display late": {new: func(s int) map[string]any {
+			if s < 20 {
+				return with("displays", nil)
+			}
+			return with("boot_id", "b")
+		}},
+		"nobody watches": {new: func(s int) map[string]any { return with("boot_id", s) }, noWatch: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				installed := filepath.Join(t.TempDir(), "wavry-host")
+				put := func(text string) {
+					if err := os.WriteFile(installed, []byte(text), 0o700); err != nil { //nolint:gosec // a program
+						t.Fatal(err)
+					}
+				}
+				put("v2")
+				var (
+					began    time.Time // of the new program
+					running  = "v1"
+					restarts []string
+					drained  bool
+					said     strings.Builder
+				)
+				u := upgrade{poll: time.Second, watch: 20 * time.Second}
+				if one.noWatch {
+					u.watch = 0
+				}
+				u.say = func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }
+				u.keep = func(context.Context) (*formerProgram, error) {
+					f := &formerProgram{installed: installed}
+					return f, f.keep(strings.NewReader("v1"), 0o755)
+				}
+				u.restart = func(context.Context) error {
+					text, err := os.ReadFile(installed)
+					if err != nil {
+						return err
+					}
+					running, began = string(text), time.Now()
+					restarts = append(restarts, running)
+					if running == "v2" && one.refused {
+						return errors.New("start-limit-hit")
+					}
+					return nil
+				}
+				u.connect = func() (caller, error) {
+					h := maps.Clone(able)
+					if len(restarts) > 0 {
+						h["restart_pending"] = false
+					}
+					if running == "v2" {
+						if h = one.new(int(time.Since(began).Seconds())); h == nil {
+							return nil, errors.New("nobody there")
+						}
+					}
+					if h["boot_id"] != "a" {
+						h["boot_id"] = fmt.Sprint(h["boot_id"])
+					}
+					return &drainable{fakeDaemon{host: h}, &drained}, nil
+				}
+				err := u.run(t.Context())
+				want := []string{"v2"}
+				if one.want != "" {
+					want = append(want, "v1")
+				}
+				if (err != nil) != (one.want != "") || err != nil && !strings.Contains(err.Error(), one.want) {
+					t.Errorf("got %v, %q; want an error with %q", err, said.String(), one.want)
+				}
+				if !slices.Equal(restarts, want) || running != want[len(want)-1] {
+					t.Errorf("it was restarted into %q, and %s runs; want %q", restarts, running, want)
+				}
+				if drained {
+					t.Errorf("the host is left in a drain: %s", said.String())
+				}
+				left, err := os.ReadDir(filepath.Dir(installed))
+				if err != nil || len(left) != 1 {
+					t.Errorf("%v beside the program, %v", left, err)
+				}
+			})
+		})
+	}
+}
+
+// drainable is a daemon whose drain outlives it.
+type drainable struct {
+	fakeDaemon
+	drained *bool
+}
+
+func (d *drainable) call(ctx context.Context, method, path string, in, out any, raw io.Writer) error {
+	if path == "/v1/drain" {
+		*d.drained = method == "PUT"
+	}
+	delete(d.host, "drain")
+	if *d.drained {
+		d.host["drain"] = map[string]any{"owner": "ann"}
+	}
+	return d.fakeDaemon.call(ctx, method, path, in, out, raw)
+}
+
+func onlyIf(answers bool, h map[string]any) map[string]any {
+	if answers {
+		return h
+	}
+	return nil
+}
+
+// A program that cannot be kept stops the upgrade before anything has changed, unless the operator does without.
+func TestUpgradeKeepsTheFormerProgram(t *testing.T) {
+	full := errors.New("no space left on device")
+	for _, one := range []struct {
+		err   error
+		force bool
+		want  string
+	}{
+		{full, false, "keep the former program, so that there is a way back: no space left on device"},
+		{full, true, ""},
+		{errNoFormer, false, ""},
+		{errors.ErrUnsupported, false, ""},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := fakeDaemon{host: map[string]any{"restart_pending": true}}
+			u := upgrade{
+				say: func(string, ...any) {}, poll: time.Second, watch: time.Second, force: one.force,
+				connect: func() (caller, error) { return &d, nil },
+				keep:    func(context.Context) (*formerProgram, error) { return nil, one.err },
+			}
+			u.restart = func(context.Context) error {
+				d.host = map[string]any{"version": "v2"}
+				return nil
+			}
+			switch err := u.run(t.Context()); {
+			case one.want == "" && err != nil:
+				t.Errorf("%v, force %v: got %v", one.err, one.force, err)
+			case one.want != "" && (err == nil || !strings.Contains(err.Error(), one.want) || len(d.changes) > 0):
+				t.Errorf("%v: got %v after %q; want %q and no change", one.err, err, d.changes, one.want)
+			}
+		})
+	}
+}
+
+// The program of a process is kept, also when its file was replaced, and put back with the mode of the new one.
+func TestKeepFormer(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems do not keep replaced programs")
+	}
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	installed := filepath.Join(dir, "sleep")
+	run := func(name string, args ...string) { // another process writes the program: see the helper program
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", name, err, out)
+		}
+	}
+	run("install", "-m", "755", sleep, installed)
+	cmd := exec.CommandContext(t.Context(), installed, "1000")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	pid := cmd.Process.Pid
+	if _, err := keepFormer("/proc", pid); !errors.Is(err, errNoFormer) {
+		t.Errorf("a program that was not replaced: %v", err)
+	}
+	run("install", "-m", "755", "/dev/null", installed+".next")
+	run("mv", installed+".next", installed)
+	f, err := keepFormer("/proc", pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.restore(); err != nil {
+		t.Fatal(err)
+	}
+	f.forget()
+	got, err := os.ReadFile(installed)
+	info, statErr := os.Stat(installed)
+	if err != nil || statErr != nil || !bytes.Equal(got, program) || info.Mode().Perm() != 0o755 {
+		t.Errorf("put back were %d bytes with mode %v: %v, %v", len(got), info.Mode(), err, statErr)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	for _, missing := range []int{0, 1 << 30} {
+		if f, err := keepFormer("/proc", missing); err == nil || errors.Is(err, errNoFormer) {
+			t.Errorf("process %d: %v, %v", missing, f, err)
+		}
 	}
 }

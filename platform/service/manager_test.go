@@ -251,7 +251,9 @@ func TestSystemdRestarts(t *testing.T) {
 	if err := newSystemd(t, h, Spec{}, 0).restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"systemctl daemon-reload", "systemctl restart wavry-host.service"}; !slices.Equal(h.ran, want) {
+	if want := []string{
+		"systemctl daemon-reload", "systemctl reset-failed wavry-host.service", "systemctl restart wavry-host.service",
+	}; !slices.Equal(h.ran, want) {
 		t.Errorf("ran %q; want %q", h.ran, want)
 	}
 }

@@ -179,6 +179,8 @@ func (s *systemd) restart(ctx context.Context) error {
 	if _, err := s.systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
+	// A program that crashed at each start may have used up the number of starts. This fails for a unit that never ran.
+	_, _ = s.systemctl(ctx, "reset-failed", s.unit())
 	_, err := s.systemctl(ctx, "restart", s.unit())
 	return err
 }
