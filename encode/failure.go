@@ -10,11 +10,17 @@ const (
 	FailureMissing Failure = "missing" // not built in, no device, or no driver
 	FailureBusy    Failure = "busy"    // the device runs its maximum number of encodes
 	FailureSize    Failure = "size"    // it does not support pictures of the tried size
-	FailureBroken  Failure = "broken"  // it fails, hangs, crashes, or makes other pictures
+	FailureTimeout Failure = "timeout" // its trial did not finish in time: it hangs, or the machine is busy
+	FailureBroken  Failure = "broken"  // it fails, crashes, or makes other pictures
 )
 
 // Failures lists the failures.
-func Failures() []Failure { return []Failure{FailureMissing, FailureBusy, FailureSize, FailureBroken} }
+func Failures() []Failure {
+	return []Failure{FailureMissing, FailureBusy, FailureSize, FailureTimeout, FailureBroken}
+}
+
+// Faulty reports whether the encoder is there and does not work. Another variant of its profile may.
+func (f Failure) Faulty() bool { return f == FailureTimeout || f == FailureBroken }
 
 // FailureOf returns the kind of an error of Factory.Open or of an encoder, or "" for nil.
 func FailureOf(err error) Failure {

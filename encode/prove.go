@@ -125,7 +125,7 @@ func (p *Prover) variants(ctx context.Context, profile Profile) (Profile, Proof)
 		}
 	}
 	first := p.one(ctx, profile.In(0))
-	for v, proof := 1, first; v < len(profile.Variants) && proof.Failure == FailureBroken && ctx.Err() == nil; v++ {
+	for v, proof := 1, first; v < len(profile.Variants) && proof.Failure.Faulty() && ctx.Err() == nil; v++ {
 		if proof = p.one(ctx, profile.In(v)); proof.Usable {
 			return profile.In(v), proof
 		}
@@ -138,6 +138,9 @@ func (p *Prover) one(ctx context.Context, profile Profile) Proof {
 	proof, err := p.run(ctx, profile)
 	if err != nil {
 		proof = Proof{Why: err.Error(), Failure: FailureBroken}
+		if errors.Is(err, errUnfinished) {
+			proof.Failure = FailureTimeout
+		}
 	}
 	proof.Profile, proof.Variant = profile.Name, profile.Variant
 	return proof
@@ -167,8 +170,11 @@ var driverVariables = []string{
 	"XDG_CACHE_HOME",
 }
 
+// errUnfinished means that a program did not finish within its deadline.
+var errUnfinished = errors.New("did not finish")
+
 func (p *Prover) run(ctx context.Context, profile Profile) (Proof, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.Deadline, fmt.Errorf("did not finish within %v", p.cfg.Deadline))
+	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.Deadline, fmt.Errorf("%w within %v", errUnfinished, p.cfg.Deadline))
 	defer cancel()
 	argv := p.cfg.Command(profile)
 	stdout, stderr := &child.Output{Max: maxProof}, &child.Output{Max: maxStderr, Last: true}

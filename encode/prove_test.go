@@ -131,7 +131,7 @@ func TestProverTellsWhatBecameOfEachProcess(t *testing.T) {
 func TestProverEndsAProcessThatHangs(t *testing.T) {
 	p := encode.NewProver(encode.ProverConfig{Command: command, Deadline: 500 * time.Millisecond})
 	got := p.Prove(t.Context(), []encode.Profile{{Name: "hangs"}})[0].Proof
-	if got.Usable || !strings.Contains(got.Why, "did not finish within 500ms") {
+	if got.Usable || !strings.Contains(got.Why, "did not finish within 500ms") || got.Failure != encode.FailureTimeout {
 		t.Errorf("got %+v; want it refused for its deadline", got)
 	}
 }

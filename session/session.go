@@ -349,7 +349,7 @@ type EncoderInfo struct {
 	Price        string  `json:"price" set:"EncoderPrice" doc:"Price of a bitrate change: nothing, a keyframe, or reopening the encoder."`
 	Usable       bool    `json:"usable" doc:"The encoder encoded real pictures on this machine."`
 	Why          string  `json:"why,omitempty" doc:"Why the encoder is not usable."`
-	Failure      string  `json:"failure,omitempty" set:"EncoderFailure" doc:"Kind of that reason: missing (no device, driver or build), busy (no further encode), size (picture size not supported) or broken."`
+	Failure      string  `json:"failure,omitempty" set:"EncoderFailure" doc:"Kind of that reason: missing (no device, driver or build), busy (no further encode), size (picture size not supported), timeout (its trial did not finish, and is repeated) or broken."`
 	InUse        bool    `json:"in_use" doc:"New streams of this codec start with this encoder."`
 	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"Time to encode a million pixels in the trial, in seconds."`
 	MinWidth     int     `json:"min_width" doc:"Smallest supported width, in pixels."`

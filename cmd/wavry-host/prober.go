@@ -3,14 +3,17 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/encode"
 	"wavryhost/session"
 )
 
-// prober tries the encoders again at run time, for example after a driver update.
+// prober tries the encoders again at run time: on request, for example after a driver update, and those whose trial did
+// not finish. On a machine that is busy when it starts, that can be all of them.
 type prober struct {
 	cfg atomic.Pointer[config.Config]
 	// manager is set once it is made, which requires the load of the encoders' devices.
@@ -19,13 +22,28 @@ type prober struct {
 	look func()
 	// keep keeps the proofs for the next daemon.
 	keep func([]encode.Candidate)
+	// last are the results of the last trial.
+	last []encode.Candidate
+	try  func(context.Context, *config.Config, func(encode.Profile) (encode.Proof, bool)) ([]encode.Candidate, error)
+	set  func([]encode.Candidate)
 	log  *slog.Logger
 	// asked has room for one request. Requests during a trial are served by the next one.
 	asked chan struct{}
 }
 
-func newProber(l *loaded, look func(), log *slog.Logger) *prober {
-	p := &prober{look: look, keep: func([]encode.Candidate) {}, log: log, asked: make(chan struct{}, 1)}
+// Trials that did not finish are repeated after these times.
+const (
+	firstRetry = 15 * time.Second
+	lastRetry  = 10 * time.Minute
+)
+
+// newProber returns the prober of a daemon whose trial at the start has these results.
+func newProber(l *loaded, results []encode.Candidate, look func(), log *slog.Logger) *prober {
+	p := &prober{
+		look: look, keep: func([]encode.Candidate) {}, last: results, try: prove, log: log,
+		asked: make(chan struct{}, 1),
+	}
+	p.set = func(all []encode.Candidate) { p.manager.SetEncoders(factories(all, p.log), encoderInfos(all)) }
 	p.cfg.Store(&l.Config)
 	return p
 }
@@ -52,14 +70,23 @@ func (p *prober) ask() {
 
 // run serves requests until ctx ends.
 func (p *prober) run(ctx context.Context) error {
-	for {
+	for wait := firstRetry; ; {
+		var due <-chan time.Time
+		if names := unfinished(p.last); len(names) > 0 {
+			p.log.Warn("trials of encoders did not finish; they are repeated", "encoders", strings.Join(names, " "),
+				"after", wait)
+			due = time.After(wait)
+		}
+		var known func(encode.Profile) (encode.Proof, bool) // on request all are tried
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.asked:
+			wait = firstRetry
+		case <-due:
+			wait, known = min(2*wait, lastRetry), p.finished
 		}
-		cfg := p.cfg.Load()
-		candidates, err := prove(ctx, cfg, nil)
+		candidates, err := p.try(ctx, p.cfg.Load(), known)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was asked to stop; it did not fail
 		}
@@ -67,8 +94,29 @@ func (p *prober) run(ctx context.Context) error {
 			p.log.Error("encoders could not be tried", "err", err)
 			continue
 		}
+		p.last = candidates
 		p.keep(candidates)
 		tellEncoders(candidates, p.log)
-		p.manager.SetEncoders(factories(candidates, p.log), encoderInfos(candidates))
+		p.set(candidates)
 	}
+}
+
+// finished returns the result of a profile's last trial, if that finished.
+func (p *prober) finished(profile encode.Profile) (encode.Proof, bool) {
+	for _, c := range p.last {
+		if c.Profile.Name == profile.Name {
+			return c.Proof, c.Proof.Failure != encode.FailureTimeout
+		}
+	}
+	return encode.Proof{}, false
+}
+
+// unfinished returns the names of the candidates whose trial did not finish.
+func unfinished(candidates []encode.Candidate) (names []string) {
+	for _, c := range candidates {
+		if c.Proof.Failure == encode.FailureTimeout {
+			names = append(names, c.Profile.Name)
+		}
+	}
+	return names
 }

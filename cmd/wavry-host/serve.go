@@ -182,7 +182,7 @@ func newHost(
 
 	h.pressure = pressure.New(registry, log)
 	h.gpus = pressure.NewGPUs(registry, log)
-	h.prober = newProber(l, h.gpus.Look, log)
+	h.prober = newProber(l, candidates, h.gpus.Look, log)
 	h.prober.keep = kept.keep
 	load := loadOf(h.pressure, h.gpus, h.prober.vaapi)
 	if l.Sessions.Admission == config.AdmissionLimits {

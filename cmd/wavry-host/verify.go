@@ -82,7 +82,7 @@ func (c *verifyCmd) verify(
 		if variant == 0 {
 			first = v
 		}
-		if v.Proof.Failure != encode.FailureBroken || ctx.Err() != nil {
+		if !v.Proof.Failure.Faulty() || ctx.Err() != nil {
 			break
 		}
 	}

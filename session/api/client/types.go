@@ -116,7 +116,7 @@ type Encoder struct {
 	// Device that it encodes on; absent if that is left to its driver.
 	Device string `json:"device,omitempty"`
 	// Kind of that reason: missing (no device, driver or build), busy (no further encode), size (picture size not
-	// supported) or broken.
+	// supported), timeout (its trial did not finish, and is repeated) or broken.
 	Failure EncoderFailure `json:"failure,omitempty"`
 	// The encoder runs on a graphics card.
 	Hardware bool `json:"hardware"`

@@ -134,6 +134,7 @@ const (
 	EncoderFailureMissing EncoderFailure = "missing"
 	EncoderFailureBusy    EncoderFailure = "busy"
 	EncoderFailureSize    EncoderFailure = "size"
+	EncoderFailureTimeout EncoderFailure = "timeout"
 	EncoderFailureBroken  EncoderFailure = "broken"
 )
 
