@@ -220,13 +220,19 @@ func listenWithin(tb testing.TB, namespace, address string) net.PacketConn {
 // certificate writes a self-signed certificate for an address or a name.
 func certificate(t testing.TB, name string) (certFile, keyFile string) {
 	t.Helper()
+	return certificateFor(t, name, 90*24*time.Hour)
+}
+
+// certificateFor writes a self-signed certificate that expires after a while.
+func certificateFor(t testing.TB, name string, valid time.Duration) (certFile, keyFile string) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "wavry-host test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(90 * 24 * time.Hour),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(valid),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(name); ip != nil {

@@ -32,7 +32,8 @@ type audience struct {
 // even the DTLS close.
 type socket struct {
 	net.PacketConn
-	cut atomic.Bool
+	// All that is sent is lost while cut is set, and all reports on media while mute is.
+	cut, mute atomic.Bool
 }
 
 // ReadFrom returns io.EOF where pion would log an error.
@@ -45,7 +46,8 @@ func (s *socket) ReadFrom(p []byte) (int, net.Addr, error) {
 }
 
 func (s *socket) WriteTo(p []byte, to net.Addr) (int, error) {
-	if s.cut.Load() {
+	report := len(p) > 0 && p[0] >= 128 && p[0] < 192 // RFC 7983
+	if s.cut.Load() || s.mute.Load() && report {
 		return len(p), nil
 	}
 	return s.PacketConn.WriteTo(p, to)
