@@ -97,13 +97,16 @@ func TestDeviceFaultsInABrowser(t *testing.T) {
 			h.waitEncoder(t, c.encoder)
 			id := h.session(t).ID
 			b.watchFreezes(t)
+			b.waitFrames(t, 60, patience)
+			usual := b.longestFreeze(t) // on this machine, which may be busy
 			d.Set(t, c.fault)
 			h.waitEncoder(t, "libx264")
 			b.waitFrames(t, 30, patience)
 			froze := b.longestFreeze(t)
-			t.Logf("longest time without a picture: %v", froze.Round(time.Millisecond))
-			if froze > time.Second {
-				t.Errorf("no picture for %v; want a second at most", froze)
+			t.Logf("longest time without a picture: %v, before the fault %v", froze.Round(time.Millisecond),
+				usual.Round(time.Millisecond))
+			if froze > time.Second+2*usual {
+				t.Errorf("no picture for %v; want a second at most, and twice the %v from before the fault", froze, usual)
 			}
 			h.waitMetric(t, fmt.Sprintf(`wavry_host_encoder_fallbacks_total{codec="H264",from=%q,reason=%q,to="libx264"}`,
 				c.encoder, c.reason), 1)
