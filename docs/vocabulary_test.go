@@ -13,15 +13,15 @@ import (
 // plainWords are the words of the vocabulary that need no entry in the glossary: plain English, and abbreviations of
 // the field.
 const plainWords = `
-aborted acceptable achieved acked active address addresses after agent algorithm alive allowed anonymous answer
-answered api applied arrived asked at attempts audience audit authentications av awaiting back bad begun binary bind
-binding bitrate blocked boot bound broken build busy button by bytes callers capture captured captures cause
-certificate certificates change changed changes channel channels checked class clean client closed code codec competing
-complete config configuration confirm confirmed congested connect connected connecting connections constrained
-controlled controller convert cores cpu created critical cut data deadline default degraded delay deleted delivered
-deliveries delivery detail direct direction disabled disconnected dns done down drained draining dropped dtls duplicate
-duration dwell encode encoded end ended ending error errors etag event events exceeding exit expired expires expiry
-external failed failures fallback fallbacks faster faults features field fir first fit fixed forbidden forged found fps
+aborted acceptable achieved acked active address addresses after agent algorithm alive allowed anonymous answer answered
+api applied arrived asked at attempts audience audit authentications av awaiting back bad begun binary bind binding
+bitrate blocked boot bound broken build busy button by bytes callers capture captured captures cause certificate
+certificates change changed changes channel channels checked class clean client closed code codec competing complete
+config configuration confirm confirmed congested connect connected connecting connections constrained controlled
+controller convert cores cpu created critical cut data deadline default degraded delay deleted delivered deliveries
+delivery detail direct direction disabled disconnected dns done down drained draining dropped dtls duplicate duration
+dwell encode encoded end ended ending error errors etag event events exceeding exit expired expires expiry external
+failed failures fallback fallbacks faster faults features field finished fir first fit fixed forbidden forged found fps
 free from frozen full given gone good goversion gpu gpus h half hang hardware hash header height hold http hung ice id
 idle in info input internal io janitor jitter join json keep key keys killed kind label labeled labels large last late
 learnt least left limit limited lines link live load log logging long loss lost malformed many max may mdns media
@@ -29,16 +29,16 @@ megapixel memory messages method min misbehaved missing more motion move moved n
 note nothing now of off offer offered offers often ok old oldest only open operator origin other out outbox output
 overflow overload overshoot oversize own pace packet packetized packets page panic panics parameter part passed peer
 pending per planned platform pli pointer policy polled postponable postpone postponed precondition preferred pressure
-price primary priority probe problems protocol proved proven queue range rate ratio ready reason reasons received
-recovered recovery redirected reductions refine refreshes refuse refused release released reload reloads remote reopen
-repeated replaced replayed request requested requests required reserved resizable resized restart result resume resumed
-reused revision revoked rollbacks rolled rotation rtt running saturated scale scroll sdp second seconds secret send
-sent seq server servers setting share shutdown signature silent similarity since size slow slower smaller soon stale
-stalled start started startup state status steps still stopping stored stream streams subject success successful sum
-summed superseded suspended taken tcp text time timeout timestamp title tls to token too total totals traffic transport
-tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected unknown unproven
-unreachable unread unrouted unsent unsupported until unusable up upgrades uptime url urls usable use used user username
-valid value version vp wait waiting whole why width withdrawn without would wrong x y yet
+price primary priority probe problem problems protocol proved proven queue range rate ratio ready reason reasons
+received recovered recovery redirected reductions refine refreshes refuse refused release released reload reloads remote
+reopen repeated replaced replayed request requested requests required reserved resizable resized restart result resume
+resumed reused revision revoked rollbacks rolled rotation rtt running saturated scale scroll sdp second seconds secret
+self send sent seq server servers setting share shutdown signature silent similarity since size skipped slow slower
+smaller soon stale stalled start started startup state status steps still stopping stored stream streams subject success
+successful sum summed superseded suspended taken tcp text time timeout timestamp title tls to token too total totals
+traffic transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected
+unknown unproven unreachable unread unrouted unsent unsupported until unusable up upgrades uptime url urls usable use
+used user username valid value version vp wait waiting whole why width withdrawn without would wrong x y yet
 `
 
 // replacedWords are words that the vocabulary must not contain, with the term to use.

@@ -23,6 +23,7 @@ type hostStatus struct {
 	UptimeSeconds               float64 `json:"uptime_seconds"`
 	RestartPending              bool    `json:"restart_pending"`
 	Trial                       *api.ProgramTrial
+	SelfProbe                   *api.SelfProbe `json:"self_probe"`
 }
 
 // ask runs a command that reads an answer and shows it as a table, or prints it as JSON.
@@ -67,6 +68,9 @@ func (h *hostStatus) show(w io.Writer) {
 	}
 	say(w, "running for:\t%s\n", time.Duration(h.UptimeSeconds*float64(time.Second)).Round(time.Second))
 	say(w, "sessions:\t%d of %d\n", h.Sessions, h.Limit)
+	if p := h.SelfProbe; p != nil {
+		say(w, "self-probe:\t%s\n", strings.TrimSpace(p.State+" "+p.Problem))
+	}
 	for _, d := range h.Displays {
 		say(w, "display:\t%s, %s\n", d.ID, counted(d.Viewers, "viewer"))
 	}

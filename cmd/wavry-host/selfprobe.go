@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,11 @@ type selfProbe struct {
 	log     *slog.Logger
 	page    atomic.Pointer[string] // the address of the viewer page, once it is known
 	failing bool
+	// asked has room for one request.
+	asked chan struct{}
+
+	mu   sync.Mutex // guards the following field
+	last *api.SelfProbe
 
 	success, first, similarity *prometheus.GaugeVec
 }
@@ -38,7 +44,7 @@ type selfProbe struct {
 func newSelfProbe(
 	l *loaded, m *session.Manager, server *api.Server, tap *selfprobe.Tap, reg prometheus.Registerer, log *slog.Logger,
 ) *selfProbe {
-	p := &selfProbe{config: l, manager: m, api: server, tap: tap, log: log}
+	p := &selfProbe{config: l, manager: m, api: server, tap: tap, log: log, asked: make(chan struct{}, 1)}
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "wavry_host_probe_" + name, Help: help}, nil)
 		reg.MustRegister(g)
@@ -59,32 +65,67 @@ func (p *selfProbe) reached(addr net.Addr) {
 	p.page.Store(&page)
 }
 
-// run probes at the interval until ctx ends.
-func (p *selfProbe) run(ctx context.Context) error {
-	every := p.config.Host.ProbeInterval
-	if every == 0 || p.config.Auth.Certificates.Mode == "required" {
-		return nil
+// ask requests a probe, and returns at once.
+func (p *selfProbe) ask() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last != nil && p.last.State == api.ProbeRunning {
+		return
 	}
-	for {
-		// Hosts that were started together do not probe together.
-		timer := time.NewTimer(time.Duration(float64(every) * (.9 + .2*rand.Float64()))) //nolint:gosec // it is no secret
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-timer.C:
-			p.look(ctx)
-		}
+	p.last = &api.SelfProbe{State: api.ProbeRunning}
+	select {
+	case p.asked <- struct{}{}:
+	default:
 	}
 }
+
+// status returns the last probe; nil before the first one.
+func (p *selfProbe) status() *api.SelfProbe {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == nil {
+		return nil
+	}
+	last := *p.last
+	return &last
+}
+
+// run probes on request and at the interval until ctx ends.
+func (p *selfProbe) run(ctx context.Context) error {
+	every := p.config.Host.ProbeInterval
+	for {
+		var due <-chan time.Time
+		if every > 0 && !p.locked() {
+			// Hosts that were started together do not probe together.
+			due = time.After(time.Duration(float64(every) * (.9 + .2*rand.Float64()))) //nolint:gosec // it is no secret
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-due:
+		case <-p.asked:
+		}
+		p.look(ctx)
+	}
+}
+
+// locked reports whether the API asks for a client certificate, which the daemon does not have.
+func (p *selfProbe) locked() bool { return p.config.Auth.Certificates.Mode == "required" }
 
 // look makes one probe.
 func (p *selfProbe) look(ctx context.Context) {
 	page, id := p.page.Load(), probed(p.manager.Host()) //nolint:contextcheck // it takes none
-	if page == nil || id == "" {
-		p.success.Reset()
+	if page == nil || id == "" || p.locked() {
+		why := "the host takes no sessions, or has no display"
+		if p.locked() {
+			why = "the API requires client certificates, and the daemon has none"
+		}
+		p.skip(why)
 		return
 	}
+	p.mu.Lock()
+	p.last = &api.SelfProbe{State: api.ProbeRunning, Display: id}
+	p.mu.Unlock()
 	within, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	until, _ := within.Deadline()
@@ -101,13 +142,29 @@ func (p *selfProbe) look(ctx context.Context) {
 	p.note(id, r, err)
 }
 
+// skip makes known that there was nothing to probe.
+func (p *selfProbe) skip(why string) {
+	p.success.Reset()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = &api.SelfProbe{State: api.ProbeSkipped, Finished: time.Now(), Problem: why}
+}
+
 // note makes the result of a probe known.
 func (p *selfProbe) note(id string, r selfprobe.Result, err error) {
-	good := err == nil && (!r.Compared || r.Similarity >= selfprobe.Good)
+	result := api.SelfProbe{State: api.ProbePassed, Display: id, Finished: time.Now(), FirstFrame: r.FirstFrame.Seconds()}
 	p.similarity.Reset()
 	if r.Compared {
+		result.Similarity = r.Similarity
 		p.similarity.WithLabelValues().Set(r.Similarity)
 	}
+	switch {
+	case err != nil:
+		result.State, result.Problem = api.ProbeFailed, err.Error()
+	case r.Compared && r.Similarity < selfprobe.Good:
+		result.State, result.Problem = api.ProbeFailed, "the viewer sees another picture than was captured"
+	}
+	good := result.State == api.ProbePassed
 	if good {
 		p.success.WithLabelValues().Set(1)
 		p.first.WithLabelValues().Set(r.FirstFrame.Seconds())
@@ -116,11 +173,14 @@ func (p *selfProbe) note(id string, r selfprobe.Result, err error) {
 		}
 	} else {
 		p.success.WithLabelValues().Set(0)
-		p.log.Warn("self-probe failed: viewers may see nothing, or another picture", "display", id, "err", err,
+		p.log.Warn("self-probe failed: viewers may see nothing, or another picture", "display", id, "err", result.Problem,
 			"first_frame_seconds", r.FirstFrame.Seconds(), "similarity", r.Similarity,
 			"remedy", "wavry-host doctor; docs/operate/runbooks/black-picture.md")
 	}
 	p.failing = !good
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = &result
 }
 
 // probed returns the display to watch: the default one, unless only others are without viewers, who would notice the

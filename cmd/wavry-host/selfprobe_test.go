@@ -7,6 +7,7 @@ import (
 
 	"wavryhost/cmd/wavry-host/selfprobe"
 	"wavryhost/session"
+	"wavryhost/session/api"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -46,6 +47,18 @@ func TestProbedDisplay(t *testing.T) {
 
 func TestResultsOfTheProbe(t *testing.T) {
 	p := newSelfProbe(nil, nil, nil, nil, prometheus.NewRegistry(), newTestLog(t))
+	if p.status() != nil {
+		t.Error("the API shows a probe before the first one")
+	}
+	p.ask()
+	p.ask() // one at a time
+	if last := p.status(); last.State != api.ProbeRunning || len(p.asked) != 1 {
+		t.Errorf("after a request the API shows %+v", last)
+	}
+	p.skip("no display")
+	if last := p.status(); last.State != api.ProbeSkipped || last.Problem != "no display" {
+		t.Errorf("without a display the API shows %+v", last)
+	}
 	if n := testutil.CollectAndCount(p.success); n != 0 {
 		t.Errorf("%d results before the first probe", n)
 	}
@@ -63,6 +76,11 @@ func TestResultsOfTheProbe(t *testing.T) {
 		p.note("x11:0", c.result, c.err)
 		if got := testutil.ToFloat64(p.success.WithLabelValues()); got != c.want {
 			t.Errorf("%s: success %v; want %v", name, got, c.want)
+		}
+		last := p.status()
+		if (last.State == api.ProbePassed) != (c.want == 1) || (last.Problem == "") != (c.want == 1) ||
+			last.Display != "x11:0" || last.Finished.IsZero() {
+			t.Errorf("%s: the API shows %+v", name, last)
 		}
 		if n := testutil.CollectAndCount(p.similarity); (n == 1) != c.result.Compared {
 			t.Errorf("%s: %d values of the similarity", name, n)

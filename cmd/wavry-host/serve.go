@@ -233,6 +233,7 @@ func newHost(
 	cfg.Audit, cfg.RestartPending = h.trail, program.replaced
 	h.trier = newTrier(program, a, h.manager.Host, log)
 	cfg.Try, cfg.Trial = h.trier.ask, h.trier.status
+	cfg.SelfProbe, cfg.LastProbe = func() { h.probe.ask() }, func() *api.SelfProbe { return h.probe.status() }
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
 	}

@@ -96,6 +96,7 @@ func (u upgrade) run(ctx context.Context) error {
 		return err
 	}
 	defer former.forget()
+	visible := former != nil && u.probe(ctx, daemon) == nil
 	own := h.Drain == nil // a drain of somebody else's stays
 	if own {
 		in := map[string]any{"policy": "wait", "deadline_seconds": u.deadline.Seconds(), "note": "upgrade"}
@@ -115,13 +116,19 @@ func (u upgrade) run(ctx context.Context) error {
 		}
 		return err
 	}
-	return u.into(ctx, own, h, former)
+	return u.into(ctx, own, h, former, visible)
 }
 
-// into restarts the daemon into the installed program, and goes back to the former one if that does not work.
-func (u upgrade) into(ctx context.Context, drained bool, h hostStatus, former *formerProgram) error {
+// into restarts the daemon into the installed program, and goes back to the former one if that does not work. Visible
+// daemons had a self-probe that passed.
+func (u upgrade) into(
+	ctx context.Context, drained bool, h hostStatus, former *formerProgram, visible bool,
+) error {
 	u.say("restarting")
 	err := u.change(ctx, drained, h.Host)
+	if err == nil && visible {
+		err = u.probeNew(ctx)
+	}
 	if err == nil || former == nil || ctx.Err() != nil {
 		return err
 	}
@@ -166,6 +173,49 @@ func (u upgrade) change(ctx context.Context, drained bool, before session.Host) 
 		return fmt.Errorf("restart the daemon: %w", cmp.Or(context.Cause(within), err))
 	}
 	return u.finish(ctx, drained, before)
+}
+
+// probe returns why a self-probe of the daemon does not pass, if it makes one.
+func (u upgrade) probe(ctx context.Context, daemon caller) error {
+	if err := daemon.call(ctx, "POST", "/v1/self-probe", nil, nil, nil); err != nil {
+		return err // perhaps it is too old
+	}
+	for {
+		var h hostStatus
+		if err := daemon.call(ctx, "GET", "/v1/host", nil, &h, nil); err != nil {
+			return err
+		}
+		switch p := h.SelfProbe; {
+		case p == nil || p.State == api.ProbeSkipped:
+			return errNoProbe
+		case p.State == api.ProbeFailed:
+			return errors.New(p.Problem)
+		case p.State == api.ProbePassed:
+			return nil
+		}
+		select {
+		case <-time.After(u.poll):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// errNoProbe means that the daemon makes no self-probe now.
+var errNoProbe = errors.New("the daemon makes no self-probe now")
+
+// probeNew returns an error if no viewer of the new daemon would see the display. One of two self-probes may fail.
+func (u upgrade) probeNew(ctx context.Context) (err error) {
+	for range 2 {
+		var daemon caller
+		if daemon, err = u.connect(); err == nil {
+			err = u.probe(ctx, daemon)
+		}
+		if err == nil || errors.Is(err, errNoProbe) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no viewer of the new daemon sees the display: %w", err)
 }
 
 // trialLimit bounds the wait for a trial, which has a limit of its own.

@@ -220,8 +220,9 @@ func TestUpgradeAsksTheRunningDaemon(t *testing.T) {
 func TestUpgradeGoesBack(t *testing.T) {
 	able := map[string]any{
 		"version": "v1", "restart_pending": true, "boot_id": "a",
-		"encoders": []map[string]any{{"name": "libx264", "usable": true}},
-		"displays": []map[string]any{{"id": "x11:0", "state": "idle"}},
+		"encoders":   []map[string]any{{"name": "libx264", "usable": true}},
+		"displays":   []map[string]any{{"id": "x11:0", "state": "idle"}},
+		"self_probe": map[string]any{"state": "passed"},
 	}
 	with := func(key string, value any) map[string]any {
 		h := maps.Clone(able)
@@ -254,6 +255,14 @@ func TestUpgradeGoesBack(t *testing.T) {
 			}
 			return with("boot_id", "b")
 		}},
+		"shows another picture": {
+			new: func(int) map[string]any {
+				return with("self_probe", map[string]any{"state": "failed", "problem": "another picture"})
+			}, want: "no viewer of the new daemon sees the display: another picture",
+		},
+		"makes no self-probe": {
+			new: func(int) map[string]any { return with("self_probe", map[string]any{"state": "skipped"}) },
+		},
 		"nobody watches": {new: func(s int) map[string]any { return with("boot_id", s) }, noWatch: true},
 	} {
 		t.Run(name, func(t *testing.T) {

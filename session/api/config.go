@@ -88,6 +88,10 @@ type Config struct {
 	// that program was not tried. Both may be nil.
 	Try   func()
 	Trial func() *ProgramTrial
+	// SelfProbe requests a self-probe, and returns at once. LastProbe returns the last one, or nil before the first one.
+	// Both may be nil.
+	SelfProbe func()
+	LastProbe func() *SelfProbe
 	// PageURL returns the address of the viewer page; empty before the server listens. It may be nil.
 	PageURL func() string
 	// Labels are the operator's labels of the host, such as region and pool.
@@ -152,6 +156,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Confirm == nil {
 		c.Confirm = func() error { return ErrNothingToConfirm }
+	}
+	if c.SelfProbe == nil {
+		c.SelfProbe = func() {}
 	}
 	if c.Try == nil {
 		c.Try = func() {}

@@ -57,6 +57,12 @@ func (c configuration) try(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
+func (c configuration) selfProbe(w http.ResponseWriter, _ *http.Request) error {
+	c.cfg.SelfProbe()
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
 func (c configuration) probe(w http.ResponseWriter, _ *http.Request) error {
 	c.cfg.Probe()
 	w.WriteHeader(http.StatusAccepted)

@@ -56,6 +56,7 @@ func TestGoClientCoversTheAPI(t *testing.T) {
 		"revoke":       drop(c.Host.Revoke(ctx, client.RevocationRequest{Subject: "ann"})),
 		"probe":        c.Host.ProbeEncoders(ctx),
 		"try":          c.Host.TryProgram(ctx),
+		"self-probe":   c.Host.SelfProbe(ctx),
 		"reload":       drop(c.Host.Reload(ctx, client.ReloadRequest{ConfirmSeconds: 9})),
 		"confirm":      c.Host.ConfirmReload(ctx),
 		"health":       c.Host.Health(ctx),

@@ -77,6 +77,7 @@ type hostView struct {
 	Platform       string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
 	RestartPending bool                 `json:"restart_pending" doc:"Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it."`
 	Trial          *ProgramTrial        `json:"trial,omitempty" doc:"The last trial of the installed program, if one was requested since it was installed."`
+	SelfProbe      *SelfProbe           `json:"self_probe,omitempty" doc:"The last self-probe, if there was one."`
 	Capacity       []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
 	PageURL        string               `json:"page_url,omitempty" doc:"Address of the viewer page, by the address that the daemon listens on. Only operators see it."`
 	Gateway        *GatewayLink         `json:"gateway,omitempty" doc:"The link to a gateway, if there is one."`
@@ -103,6 +104,9 @@ func (h host) describe(r *http.Request) hostView {
 	}
 	if h.cfg.Trial != nil {
 		v.Trial = h.cfg.Trial()
+	}
+	if h.cfg.LastProbe != nil {
+		v.SelfProbe = h.cfg.LastProbe()
 	}
 	if h.cfg.PageURL != nil {
 		v.PageURL = h.cfg.PageURL()

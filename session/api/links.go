@@ -42,6 +42,24 @@ type ProgramTrial struct {
 	Problems []string `json:"problems" doc:"What the installed program cannot do and the daemon can, or why it does not run."`
 }
 
+// The states of a self-probe.
+const (
+	ProbeRunning = "running"
+	ProbePassed  = "passed"
+	ProbeFailed  = "failed"
+	ProbeSkipped = "skipped"
+)
+
+// SelfProbe is what GET /v1/host shows of the last self-probe: the daemon watched a display as a viewer does.
+type SelfProbe struct {
+	State      string    `json:"state" enum:"running,passed,failed,skipped" doc:"State of the self-probe; skipped if the host takes no sessions or has no display."`
+	Display    string    `json:"display,omitempty" doc:"ID of the watched display."`
+	Finished   time.Time `json:"finished,omitzero" doc:"When it finished."`
+	FirstFrame float64   `json:"first_frame_seconds,omitempty" doc:"Time from its request to the first decoded picture, in seconds."`
+	Similarity float64   `json:"similarity,omitempty" doc:"Structural similarity of its best picture to what was captured, as a fraction of 1. Absent if there was nothing to compare."`
+	Problem    string    `json:"problem,omitempty" doc:"Why it failed or was skipped, for people."`
+}
+
 // Reloaded is the result of a configuration change.
 type Reloaded struct {
 	Applied      []string  `json:"applied" doc:"The changed settings that are applied."`

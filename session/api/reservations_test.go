@@ -201,10 +201,12 @@ func reloadable(cfg Config) Config {
 }
 
 func TestReload(t *testing.T) {
-	probed, tried := 0, 0
+	probed, tried, watched := 0, 0, 0
 	cfg := reloadable(Config{})
 	cfg.Probe = func() { probed++ }
 	cfg.Try = func() { tried++ }
+	cfg.SelfProbe = func() { watched++ }
+	cfg.LastProbe = func() *SelfProbe { return &SelfProbe{State: ProbeFailed, Problem: "no picture"} }
 	cfg.Trial = func() *ProgramTrial {
 		return &ProgramTrial{State: TrialFailed, Version: "v2", Problems: []string{"encoder libx264: crashed"}}
 	}
@@ -229,7 +231,13 @@ func TestReload(t *testing.T) {
 	if r := post("/v1/trial", ""); r.StatusCode != http.StatusAccepted || tried != 1 {
 		t.Errorf("trial: %d, %d", r.StatusCode, tried)
 	}
+	if r := post("/v1/self-probe", ""); r.StatusCode != http.StatusAccepted || watched != 1 {
+		t.Errorf("self-probe: %d, %d", r.StatusCode, watched)
+	}
 	v := decode(t, ask{method: "GET", path: "/v1/host"}.do(h), http.StatusOK)
+	if probe, ok := v["self_probe"].(map[string]any); !ok || probe["state"] != ProbeFailed {
+		t.Errorf("the host shows the self-probe %v", v["self_probe"])
+	}
 	if trial, ok := v["trial"].(map[string]any); !ok || trial["state"] != TrialFailed || trial["version"] != "v2" {
 		t.Errorf("the host shows the trial %v", v["trial"])
 	}

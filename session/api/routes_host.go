@@ -150,6 +150,12 @@ func configurationRoutes(c configuration, rev revocations) []route {
 				"result. Sessions continue.",
 			Answers: []openapi.Answer{openapi.Empty(202, "The trial has been requested, or is running.")},
 		}),
+		authed("POST", "/v1/self-probe", c.selfProbe, openapi.Operation{
+			ID: "selfProbe", Tag: openapi.TagControl, Summary: "Watch a display as a viewer does",
+			Detail: "The daemon connects to itself by its public address, decodes pictures, and compares them with what was " +
+				"captured, as it does at `host.probe_interval`. `self_probe` in GET /v1/host has the result.",
+			Answers: []openapi.Answer{openapi.Empty(202, "The self-probe has been requested, or is running.")},
+		}),
 		authed("POST", "/v1/reload", c.reload, openapi.Operation{
 			ID: "reload", Tag: openapi.TagControl, Summary: "Read the configuration again",
 			Detail: "The whole configuration is checked; if it is refused, nothing changes. What can change while the daemon " +

@@ -431,6 +431,7 @@ func operator(c client) {
 	c.call(400, "POST", "/v1/revocations", `{}`)
 	c.call(202, "POST", "/v1/encoders/probe", "")
 	c.call(202, "POST", "/v1/trial", "")
+	c.call(202, "POST", "/v1/self-probe", "")
 	c.call(404, "GET", "/v1/drain", "")
 	c.call(200, "PUT", "/v1/drain", `{"deadline_seconds": 30, "policy": "move"}`)
 	c.call(400, "PUT", "/v1/drain", `{"deadline_seconds": 30, "policy": "quickly"}`)

@@ -108,6 +108,12 @@ func (h Hosts) TryProgram(ctx context.Context) error {
 	return err
 }
 
+// SelfProbe lets the host watch one of its displays as a viewer does. Host.SelfProbe has the result.
+func (h Hosts) SelfProbe(ctx context.Context) error {
+	_, _, err := h.c.call(ctx, request{method: http.MethodPost, path: "/v1/self-probe"}, nil)
+	return err
+}
+
 // Reload reads the configuration again.
 func (h Hosts) Reload(ctx context.Context, in ReloadRequest) (out Reload, err error) {
 	_, _, err = h.c.call(ctx, request{method: http.MethodPost, path: "/v1/reload"}.with(in), &out)

@@ -258,6 +258,8 @@ type Host struct {
 	Platform string `json:"platform,omitempty"`
 	// Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it.
 	RestartPending bool `json:"restart_pending"`
+	// The last self-probe, if there was one.
+	SelfProbe SelfProbe `json:"self_probe,omitempty"`
 	// Maximum number of sessions.
 	SessionLimit int `json:"session_limit"`
 	// Number of sessions.
@@ -384,4 +386,21 @@ type Reload struct {
 	ConfirmBy time.Time `json:"confirm_by,omitzero"`
 	// The changed settings that require a restart of the daemon.
 	NeedsRestart []string `json:"needs_restart"`
+}
+
+// SelfProbe is the schema of that name in the OpenAPI document.
+type SelfProbe struct {
+	// ID of the watched display.
+	Display string `json:"display,omitempty"`
+	// When it finished.
+	Finished time.Time `json:"finished,omitzero"`
+	// Time from its request to the first decoded picture, in seconds.
+	FirstFrameSeconds float64 `json:"first_frame_seconds,omitempty"`
+	// Why it failed or was skipped, for people.
+	Problem string `json:"problem,omitempty"`
+	// Structural similarity of its best picture to what was captured, as a fraction of 1. Absent if there was
+	// nothing to compare.
+	Similarity float64 `json:"similarity,omitempty"`
+	// State of the self-probe; skipped if the host takes no sessions or has no display.
+	State string `json:"state"`
 }
