@@ -22,11 +22,11 @@ var errNoFormer = errors.New("the daemon runs the installed program")
 
 // keepFormer copies the program that a process runs. The kernel keeps that until the process ends, also when an update
 // has replaced its file. The process must have been started by an absolute path, as service managers do.
-func keepFormer(proc string, pid int) (*formerProgram, error) {
+func keepFormer(pid int) (*formerProgram, error) {
 	if pid == 0 {
 		return nil, errors.New("the service manager does not say which process the daemon is")
 	}
-	proc = filepath.Join(proc, strconv.Itoa(pid))
+	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	command, err := os.ReadFile(filepath.Join(proc, "cmdline"))
 	if errors.Is(err, os.ErrNotExist) && runtime.GOOS != "linux" {
 		return nil, errors.ErrUnsupported

@@ -51,7 +51,7 @@ func (c *upgradeCmd) Run(ctx context.Context, a *app) error {
 			if err != nil {
 				return nil, err
 			}
-			return keepFormer("/proc", status.PID)
+			return keepFormer(status.PID)
 		},
 		ifIdle: c.IfIdle, force: c.Force, deadline: c.Deadline, watch: c.Watch, poll: time.Second,
 	}

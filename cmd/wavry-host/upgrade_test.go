@@ -426,12 +426,12 @@ func TestKeepFormer(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	pid := cmd.Process.Pid
-	if _, err := keepFormer("/proc", pid); !errors.Is(err, errNoFormer) {
+	if _, err := keepFormer(pid); !errors.Is(err, errNoFormer) {
 		t.Errorf("a program that was not replaced: %v", err)
 	}
 	run("install", "-m", "755", "/dev/null", installed+".next")
 	run("mv", installed+".next", installed)
-	f, err := keepFormer("/proc", pid)
+	f, err := keepFormer(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -448,7 +448,7 @@ func TestKeepFormer(t *testing.T) {
 		t.Errorf("left are %v, %v", left, err)
 	}
 	for _, missing := range []int{0, 1 << 30} {
-		if f, err := keepFormer("/proc", missing); err == nil || errors.Is(err, errNoFormer) {
+		if f, err := keepFormer(missing); err == nil || errors.Is(err, errNoFormer) {
 			t.Errorf("process %d: %v, %v", missing, f, err)
 		}
 	}
