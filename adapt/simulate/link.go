@@ -245,8 +245,13 @@ func (l *link) discard(p *packet) {
 }
 
 func (l *link) drop(p *packet) {
-	if m, ok := p.to.(*media); ok && p.what == mediaArrive {
-		m.result.Packets[p.id-1].Lost = true
+	switch to := p.to.(type) {
+	case *media:
+		if p.what == mediaArrive {
+			to.result.Packets[p.id-1].Lost = true
+		}
+	case *parcel:
+		to.live.dropped++
 	}
 }
 
