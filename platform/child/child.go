@@ -43,6 +43,8 @@ type Command struct {
 	// Stdout and Stderr get the child's output; nil discards it. They must not block.
 	Stdout, Stderr io.Writer
 	Limits         Limits
+	// Network is the network namespace in which the child runs, nil for that of this process. Linux only.
+	Network *os.File
 }
 
 // Limits bound what a child may use. Zero fields set no limit. They are set on Linux only. A child never leaves a core
@@ -83,9 +85,16 @@ func start(c Command, atOnce bool) (*Process, error) {
 	go func() { // unguarded: it starts a process and waits
 		// The kernel ends the child together with the thread that started it (isolate). So this thread must stay.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		var err error
+		if c.Network == nil {
+			defer runtime.UnlockOSThread()
+		} else { // the thread ends with this goroutine, because it is in another namespace
+			err = enter(c.Network)
+		}
 		seal()
-		err := cmd.Start()
+		if err == nil {
+			err = cmd.Start()
+		}
 		if err == nil {
 			if err = limit(cmd.Process.Pid, c.Limits); err != nil {
 				kill(cmd)

@@ -30,6 +30,11 @@ func detach(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true
 // cannot do this; there they stay open.
 func seal() { _ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) }
 
+// enter moves this thread into a network namespace.
+func enter(network *os.File) error {
+	return os.NewSyscallError("setns", unix.Setns(int(network.Fd()), unix.CLONE_NEWNET))
+}
+
 // limit sets the limits of a new process.
 func limit(pid int, l Limits) error {
 	set := map[int]uint64{unix.RLIMIT_CORE: 0}
