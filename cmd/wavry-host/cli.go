@@ -47,6 +47,7 @@ type cli struct {
 	Encoders     encodersCmd     `cmd:"" help:"Try the encoders, and say why some cannot be used."`
 	Verify       verifyCmd       `cmd:"" name:"verify-encoders" help:"Check each encoder at length, and write a report."`
 	Simulate     simulateCmd     `cmd:"" help:"Run the rate control over simulated networks, and judge it."`
+	Lab          labCmd          `cmd:"" help:"Try the daemon with a browser over networks with delay, loss and queues, and write a report. Requires root, Chromium and Linux."` //nolint:lll // a struct tag is one line
 	Replay       replayCmd       `cmd:"" help:"Run the flight recording of a session through the rate control again."`
 	Service      serviceCmd      `cmd:"" help:"Install, remove or inspect the service of this system."`
 	Token        tokenCmd        `cmd:"" help:"Make a token for the file of tokens (auth.tokens_file)."`
