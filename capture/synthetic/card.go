@@ -80,6 +80,9 @@ func newCard(cfg Config) *card {
 	case Full:
 		k.panel = image.Rect(0, 8*h/CodeGrid, w, h)
 		k.texture = waves(w)
+	case Busy:
+		k.panel = image.Rect(0, 8*h/CodeGrid, w, h)
+		k.texture = grain(waves(w + waveSize))
 	default:
 		k.track = at(95, 29, 32)
 		k.drawPatterns(at(62, 8, 18), at(62, 18, 21), at(62, 22, 26))
@@ -190,6 +193,31 @@ func waves(width int) canvas {
 	return c
 }
 
+// grainLevels is the strength of the grain, of 255 levels. A picture of few bits shows none of it, and a good one needs
+// about 20 Mbit/s at 1280x720 and 30 frames per second.
+const grainLevels = 10
+
+// grain adds noise to a texture, the same each time.
+func grain(c canvas) canvas {
+	state := uint32(1)
+	for y := range c.height {
+		for x := range c.width {
+			state = state*1664525 + 1013904223 // as in lines
+			p := mix(c.at(x, y), [2]pixel{black, white}[state>>31], float64(state>>24&0x7f)/0x7f*grainLevels/255*2)
+			c.set(x, y, p)
+		}
+	}
+	return c
+}
+
+// scatter returns a number below n that looks random (SplitMix64).
+func scatter(x uint64, n int) int {
+	x *= 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return int((x ^ x>>31) % uint64(n))
+}
+
 // seconds returns the time of a frame since the first one, by its number.
 func (k *card) seconds(n uint64) float64 { return float64(n-1) / float64(k.fps) }
 
@@ -202,7 +230,7 @@ func (k *card) ballAt(n uint64) (x, y float64) {
 // layout returns the positions of the moving parts of a frame.
 func (k *card) layout(n uint64) (l layout) {
 	l[partStrip], l[partPanel], l[partClock], l[partCount] = k.strip, k.panel, k.clock, k.count
-	if k.motion != Full {
+	if k.motion != Full && k.motion != Busy {
 		x, y := k.ballAt(n)
 		l[partBall] = discBounds(x, y, k.ball).Intersect(k.background.bounds())
 	}
@@ -234,7 +262,7 @@ func (k *card) draw(c *canvas, n uint64, at time.Time) {
 	k.drawPanel(c, n)
 	c.text(l[partClock].Min, at.UTC().AppendFormat(k.text[:0], "15:04:05.000"), k.scale, bright)
 	c.text(l[partCount].Min, k.countText(n), k.scale, accent)
-	if k.motion != Full {
+	if k.motion != Full && k.motion != Busy {
 		x, y := k.ballAt(n)
 		c.disc(x, y, k.ball, warm)
 	}
@@ -272,11 +300,14 @@ func (k *card) drawPanel(c *canvas, n uint64) {
 	// The speeds are in pixels per second at a height of 720.
 	distance := k.seconds(n) * float64(k.height) / 720
 	left, top := 0, int(distance*120)
-	if k.motion == Full {
+	if k.motion == Full || k.motion == Busy {
 		left, top = int(distance*180)%waveSize, int(distance*60)
 	}
 	for y := k.panel.Min.Y; y < k.panel.Max.Y; y++ {
-		line := (y - k.panel.Min.Y + top) % k.texture.height
-		copy(c.row(k.panel, y), k.texture.pix[line*k.texture.stride+left*4:])
+		line, stray := (y-k.panel.Min.Y+top)%k.texture.height, 0
+		if k.motion == Busy { // each line moves differently, so that the grain cannot be predicted, and the waves can
+			stray = scatter(n*uint64(k.height)+uint64(y), 8)
+		}
+		copy(c.row(k.panel, y), k.texture.pix[line*k.texture.stride+(left+stray)*4:])
 	}
 }

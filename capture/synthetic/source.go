@@ -23,12 +23,15 @@ const (
 	Scroll Motion = "scroll"
 	// Full moves nearly every pixel.
 	Full Motion = "full"
+	// Busy is like a game: nearly every pixel moves, under a grain that no encoder can predict. It needs as many bits as
+	// it can get.
+	Busy Motion = "busy"
 	// Still draws one picture and then nothing, like an unused desktop.
 	Still Motion = "still"
 )
 
 // Motions lists all kinds of motion.
-func Motions() []Motion { return []Motion{Card, Scroll, Full, Still} }
+func Motions() []Motion { return []Motion{Card, Scroll, Full, Busy, Still} }
 
 // The limits of a Config.
 const (

@@ -136,7 +136,7 @@ func (c *catalog) scan() {
 		if m.ID == idVirtual {
 			m.Width, m.Height = size.Width, size.Height
 		}
-		if m.ID == idSynthetic || c.virtual != nil {
+		if isSynthetic(m.ID) || c.virtual != nil {
 			all = append(all, m)
 		}
 	}

@@ -176,18 +176,24 @@ func made(cfg *config.Config) []candidate {
 	if child.Find("Xvfb") != nil {
 		v.State, v.Why = display.Unusable, display.ErrNoServer.Error()
 	}
-	return []candidate{
-		v,
-		{
-			ID:      idSynthetic,
-			Name:    "Test pattern",
-			Backend: "synthetic",
-			Width:   cfg.Displays.VirtualSize.Width,
-			Height:  cfg.Displays.VirtualSize.Height,
-			State:   display.Usable,
-		},
+	pattern := candidate{
+		ID:      idSynthetic,
+		Name:    "Test pattern",
+		Backend: "synthetic",
+		Width:   cfg.Displays.VirtualSize.Width,
+		Height:  cfg.Displays.VirtualSize.Height,
+		State:   display.Usable,
 	}
+	all := []candidate{v, pattern}
+	if id := cfg.Displays.Default; id != idSynthetic && isSynthetic(id) {
+		pattern.ID, pattern.Name = id, pattern.Name+" ("+strings.TrimPrefix(id, idSynthetic+":")+")"
+		all = append(all, pattern)
+	}
+	return all
 }
+
+// isSynthetic reports whether a display is the test pattern, with any motion.
+func isSynthetic(id string) bool { return id == idSynthetic || strings.HasPrefix(id, idSynthetic+":") }
 
 // pick returns the default display for viewers, and why. With the setting auto this is a display of this machine that
 // can be captured. A display that was picked before stays until it is gone permanently or a better one exists: an X
@@ -196,7 +202,7 @@ func pick(setting, before string, all []candidate) (id, why string) {
 	if setting != "auto" {
 		return setting, "the setting display names it"
 	}
-	owned := func(c candidate) bool { return !c.Remote && c.ID != idVirtual && c.ID != idSynthetic }
+	owned := func(c candidate) bool { return !c.Remote && c.ID != idVirtual && !isSynthetic(c.ID) }
 	best := -1
 	var reasons []string
 	passed := "" // why the display that DISPLAY names is not used
@@ -267,7 +273,7 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 		case kind == idSynthetic:
 			return opened(synthetic.New(synthetic.Config{
 				Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height,
-				FPS: cfg.Displays.FPS, Demand: d,
+				FPS: cfg.Displays.FPS, Motion: synthetic.Motion(rest), Demand: d,
 			}))
 		case strings.HasPrefix(kind, "x11"): // the name of the host may follow
 			address, monitor := display.SplitMonitor(strings.TrimPrefix(c.ID, "x11"))

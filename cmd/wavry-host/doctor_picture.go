@@ -197,7 +197,7 @@ func defaultDisplay(all []candidate) doctor.Finding {
 			return doctor.Warn(fix, "%s answers slowly: %s", d.ID, d.Why)
 		case d.State != display.Usable:
 			return doctor.Fail(fix, "%s: %s", d.ID, d.Why)
-		case d.ID == idSynthetic:
+		case isSynthetic(d.ID):
 			return doctor.Warn("apt-get install xvfb, or start a desktop, or set displays.default",
 				"viewers get the test pattern")
 		default:

@@ -192,7 +192,7 @@ func probed(h session.Host) string {
 	first := h.Displays[0]
 	for _, d := range h.Displays {
 		works := d.State != string(display.Unusable) && d.State != session.DisplaySlow
-		if d.ID == first.ID && d.Viewers == 0 || d.Viewers == 0 && works && d.ID != idSynthetic {
+		if d.ID == first.ID && d.Viewers == 0 || d.Viewers == 0 && works && !isSynthetic(d.ID) {
 			return d.ID
 		}
 	}
