@@ -15,7 +15,7 @@ type labCmd struct {
 	Profile []string      `arg:"" optional:"" help:"Networks: names of the built-in profiles, or files (.yaml). Default: all built-in ones."`                                  //nolint:lll // a struct tag is one line
 	List    bool          `help:"List the built-in profiles, and do nothing else."`
 	For     time.Duration `default:"30s" placeholder:"DURATION" help:"How long the viewer watches on each network. Default: ${default}."`                                       //nolint:lll // a struct tag is one line
-	Display string        `default:"synthetic" placeholder:"ID" help:"Display to show. Default: the test pattern."`
+	Display string        `default:"synthetic:busy" placeholder:"ID" help:"Display to show, as in the setting displays.default. Default: ${default}, a test pattern that needs many bits."` //nolint:lll // a struct tag is one line
 	FPS     int           `name:"fps" default:"30" placeholder:"INTEGER" help:"Highest frame rate. Default: ${default}."`
 	Relay   bool          `help:"Let media pass a relay (coturn): host and viewer cannot exchange UDP."`
 	Config  string        `placeholder:"FILE" type:"existingfile" help:"Configuration of the daemon under test. Default: the defaults, not the file of this machine."`          //nolint:lll // a struct tag is one line
