@@ -22,8 +22,11 @@ type labCmd struct {
 	Out     string        `default:"wavry-lab" placeholder:"DIR" help:"Folder for the report (report.html, report.json), logs and flight recordings. Default: ${default}."` //nolint:lll // a struct tag is one line
 }
 
-// errGoals is returned when a run misses a goal.
-var errGoals = errors.New("the goals of some profiles are missed")
+// What is returned when a run did not reach its goals.
+var (
+	errGoals     = errors.New("goals are missed")
+	errUndecided = errors.New("the machine was too busy to judge all networks; run the lab while nothing else runs")
+)
 
 // Run is called by kong.
 func (c *labCmd) Run(ctx context.Context, a *app) error {
@@ -65,9 +68,13 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	say(a.stdout, "%s; the report is %s\n", report.Verdict(), path)
-	if !report.OK() {
+	say(a.stdout, "%s; the report is %s\n", report.Summary(), path)
+	switch report.Worst() {
+	case lab.Missed:
 		return errGoals
+	case lab.Undecided:
+		return &coded{exitUndecided, errUndecided}
+	default:
+		return nil
 	}
-	return nil
 }

@@ -60,7 +60,7 @@ func exits() []exit {
 		{exitAbsent, "service status: not installed"},
 		{exitUnwell, "doctor: a check failed"},
 		{exitWorse, "compare: the canary is worse than the baseline"},
-		{exitUndecided, "compare: too few sessions to judge the canary"},
+		{exitUndecided, "compare: too few sessions to judge the canary; lab: the machine was too busy to judge the network"},
 		{exitUsage, "unknown command or flag, or a flag's value is refused"},
 		{exitUnreachable, "no daemon answers"},
 		{exitUnavailable, "service: no service manager runs here; install printed the description instead"},

@@ -119,7 +119,9 @@ func startBrowser(ctx context.Context, in *place, dir string, log *os.File) (b *
 }
 
 // open begins to open a page. It does not wait: a slow network may take long.
-func (b *browser) open(url string) error { return b.tools.send("Page.navigate", map[string]any{"url": url}) }
+func (b *browser) open(url string) error {
+	return b.tools.send("Page.navigate", map[string]any{"url": url})
+}
 
 // errNoPage means that the page is not there yet.
 var errNoPage = errors.New("lab: the page is not there yet")

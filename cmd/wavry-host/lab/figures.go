@@ -3,7 +3,6 @@ package lab
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"wavryhost/session/api/client"
 )
@@ -111,52 +110,4 @@ func quantile(values []float64, share float64) float64 {
 	}
 	slices.Sort(values)
 	return values[min(len(values)-1, int(share*float64(len(values))))]
-}
-
-// Goal is a bound, and what was reached.
-type Goal struct {
-	Name string `json:"goal"`
-	Want string `json:"want"`
-	Got  string `json:"got"`
-	OK   bool   `json:"ok"`
-}
-
-// judge compares figures with the goals of a profile. There must be a picture in any case, through the relay if there
-// is one.
-func judge(g Goals, f Figures, relayed bool) []Goal {
-	shown := f.FirstFrameSeconds > 0
-	all := []Goal{{"a picture is shown", "yes", word(shown, "yes", "no"), shown}}
-	if relayed {
-		all = append(all, Goal{
-			"media pass the relay", string(client.PathRelay), cmp.Or(f.Path, "no path"),
-			f.Path == string(client.PathRelay),
-		})
-	}
-	most := func(name string, bound time.Duration, got float64) {
-		if bound > 0 {
-			all = append(all, Goal{
-				name, "at most " + bound.String(), showSeconds(got), shown && got <= bound.Seconds(),
-			})
-		}
-	}
-	least := func(name string, bound, got float64, show func(float64) string) {
-		if bound > 0 {
-			all = append(all, Goal{name, "at least " + show(bound), show(got), shown && got >= bound})
-		}
-	}
-	most("time to the first picture", g.FirstFrame, f.FirstFrameSeconds)
-	most("longest freeze", g.LongestFreeze, f.LongestFreezeSeconds)
-	most("queue on the link, 95 % of the time", g.Queue, f.QueueSeconds)
-	least("time in the state good", g.Good, f.good(), showShare)
-	least("time in the states good and constrained", g.Usable, f.usable(), showShare)
-	least("pictures per second", g.FPS, f.FPS, func(x float64) string { return showNumber(x, "") })
-	least("bitrate", g.Bitrate, f.Bitrate, showBitrate)
-	return all
-}
-
-func word(yes bool, a, b string) string {
-	if yes {
-		return a
-	}
-	return b
 }

@@ -19,6 +19,7 @@ import (
 
 var (
 	errNotLinux     = errors.New("lab: network namespaces exist on Linux only")
+	errInterrupted  = errors.New("lab: interrupted; its networks and programs are gone, and there is no report")
 	errNotPermitted = errors.New("network namespaces need root: run the command with sudo, or where users may have " +
 		"namespaces, with unshare --user --map-root-user in front")
 )
@@ -65,7 +66,7 @@ type Run struct {
 	Accuracy    Accuracy            `json:"link"`
 	Figures     Figures             `json:"figures"`
 	Goals       []Goal              `json:"goals"`
-	OK          bool                `json:"ok"`
+	Verdict     Verdict             `json:"verdict"`
 	Samples     []Sample            `json:"samples"`
 	Transitions []client.Transition `json:"transitions"`
 	Pictures    []Picture           `json:"-"`
@@ -111,7 +112,10 @@ func Do(ctx context.Context, cfg Config, progress io.Writer) (*Report, error) {
 	for _, p := range cfg.Profiles {
 		_, _ = fmt.Fprintf(progress, "%s: %s\n", p.Name, p.About)
 		run, err := do(ctx, cfg, p, progress)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil, errInterrupted
+		case err != nil:
 			return nil, fmt.Errorf("profile %s: %w", p.Name, err)
 		}
 		r.Runs = append(r.Runs, run)
@@ -174,12 +178,8 @@ func do(ctx context.Context, cfg Config, p Profile, progress io.Writer) (run Run
 	if err := s.watch(ctx, cfg, &run, progress); err != nil {
 		return run, err
 	}
-	run.Goals = judge(p.Goals, run.Figures, cfg.Relay)
-	run.OK = true
-	for _, g := range run.Goals {
-		run.OK = run.OK && g.OK
-	}
-	_, _ = fmt.Fprintf(progress, "  %s\n", run.verdict())
+	run.judge()
+	_, _ = fmt.Fprintf(progress, "  %s\n", run.summary())
 	return run, nil
 }
 
@@ -287,7 +287,7 @@ func (s *setup) watch(ctx context.Context, cfg Config, run *Run, progress io.Wri
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("lab: interrupted: %w", ctx.Err())
+			return ctx.Err()
 		case <-tick.C:
 		}
 		if err := m.sample(ctx, time.Since(begun)); err != nil {

@@ -30,7 +30,7 @@ type Profile struct {
 	ToViewer simulate.Link `json:"-"`
 	ToHost   simulate.Link `json:"-"`
 	// Goals is what a run must reach.
-	Goals Goals `json:"goals"`
+	Goals Goals `json:"-"`
 }
 
 // Goals are bounds for the figures of a run. Zero fields set none.

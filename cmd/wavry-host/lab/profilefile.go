@@ -223,8 +223,9 @@ func (f *file) rate(n *yaml.Node, where string) float64 {
 // capacity is a rate, or a list of steps.
 func (f *file) capacity(n *yaml.Node, where string) simulate.Capacity {
 	if n.Kind != yaml.SequenceNode {
+		before := len(f.problems)
 		rate := f.rate(n, where)
-		if rate == 0 && n.Kind == yaml.ScalarNode {
+		if rate == 0 && len(f.problems) == before {
 			f.fail(n, where, "carries nothing; write a rate above 0, such as 20M")
 		}
 		return simulate.Constant(rate)

@@ -50,39 +50,30 @@ func newReport(cfg Config) *Report {
 	}
 }
 
-// OK reports whether all runs reached their goals.
-func (r *Report) OK() bool { return r.missed() == 0 }
-
-// missed returns the number of runs that missed a goal.
-func (r *Report) missed() (n int) {
+// Worst returns the worst verdict of the runs.
+func (r *Report) Worst() Verdict {
+	worst := Reached
 	for _, one := range r.Runs {
-		if !one.OK {
-			n++
+		if one.Verdict == Missed || worst == Reached {
+			worst = one.Verdict
 		}
 	}
-	return n
+	return worst
 }
 
-// Verdict says in a sentence whether the goals were reached.
-func (r *Report) Verdict() string {
-	if r.OK() {
-		return "all goals are reached"
+// Summary says in a sentence whether the goals were reached.
+func (r *Report) Summary() string {
+	counts := map[Verdict]int{}
+	for _, one := range r.Runs {
+		counts[one.Verdict]++
 	}
-	return fmt.Sprintf("%d of %d runs miss a goal", r.missed(), len(r.Runs))
-}
-
-// verdict says in a line how a run ended.
-func (r *Run) verdict() string {
-	var missed []string
-	for _, g := range r.Goals {
-		if !g.OK {
-			missed = append(missed, fmt.Sprintf("%s: %s, not %s", g.Name, g.Got, g.Want))
+	var parts []string
+	for _, v := range []Verdict{Reached, Missed, Undecided} {
+		if counts[v] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[v], v))
 		}
 	}
-	if len(missed) == 0 {
-		return "all goals are reached"
-	}
-	return "missed: " + strings.Join(missed, "; ")
+	return fmt.Sprintf("goals on %d networks: %s", len(r.Runs), strings.Join(parts, ", "))
 }
 
 //go:embed report.html
@@ -114,7 +105,7 @@ type shownRun struct {
 	Chart    template.HTML
 	Rows     [][2]string
 	Links    [][2]string
-	Verdict  string
+	Summary  string
 	Pictures []shownPicture
 }
 
@@ -127,10 +118,10 @@ type shownPicture struct {
 func (r *Report) page() ([]byte, error) {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"seconds": showSeconds, "share": showShare, "bitrate": showBitrate,
-		"number": func(x float64) string { return showNumber(x, "") },
+		"number":  func(x float64) string { return showNumber(x, "") },
 		"mega":    func(bits int) float64 { return float64(bits) / 1e6 },
 		"percent": func(x float64) float64 { return 100 * x },
-		"good":   func(f Figures) float64 { return f.good() }, "usable": func(f Figures) float64 { return f.usable() },
+		"good":    func(f Figures) float64 { return f.good() }, "usable": func(f Figures) float64 { return f.usable() },
 	}).Parse(pageText)
 	if err != nil {
 		return nil, err
@@ -145,7 +136,7 @@ func (r *Report) page() ([]byte, error) {
 			return nil, err
 		}
 		s := shownRun{
-			Run: one, Chart: template.HTML(svg), Rows: one.Figures.rows(), Verdict: one.verdict(), //nolint:gosec // our own
+			Run: one, Chart: template.HTML(svg), Rows: one.Figures.rows(), Summary: one.summary(), //nolint:gosec // our own
 			Links: [][2]string{{"to the viewer", showLink(one.Profile.ToViewer)}, {"to the host", showLink(one.Profile.ToHost)}},
 		}
 		for _, p := range one.Pictures {
