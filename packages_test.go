@@ -187,6 +187,10 @@ var rooms = map[string][]string{
 
 	"wavryhost/cmd/wavry-host/doctor": {},
 
+	"wavryhost/cmd/wavry-host/lab": {
+		"adapt", "adapt/chart", "adapt/simulate", "platform/child", "session/api/client",
+	},
+
 	"wavryhost/cmd/wavry-host/selfprobe": {"capture"},
 
 	"wavryhost/deploy/monitoring": {"adapt/chart"},
@@ -253,6 +257,7 @@ var drivers = map[string][]string{
 		"wavryhost/session/webhook",
 		"wavryhost/cmd/wavry-host",
 		"wavryhost/cmd/wavry-host/canary",
+		"wavryhost/cmd/wavry-host/lab",
 		"wavryhost/cmd/wavry-host/selfprobe",
 	},
 	"github.com/golang-jwt/jwt":  {"wavryhost/session/api/grant"},

@@ -72,6 +72,7 @@ func steps() []step {
 		{"rebuild", checkRebuild},
 		{"repositories", checkRepositories},
 		{"packages", checkPackages},
+		{"lab", checkLab},
 		{"tests", checkTests},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +19,6 @@ import (
 )
 
 var (
-	errNotLinux     = errors.New("lab: network namespaces exist on Linux only")
 	errInterrupted  = errors.New("lab: interrupted; its networks and programs are gone, and there is no report")
 	errNotPermitted = errors.New("network namespaces need root: run the command with sudo, or where users may have " +
 		"namespaces, with unshare --user --map-root-user in front")
@@ -136,8 +136,8 @@ func (s *setup) later(f func()) { s.closers = append(s.closers, f) }
 
 // close undoes everything, the newest first.
 func (s *setup) close() {
-	for i := len(s.closers) - 1; i >= 0; i-- {
-		s.closers[i]()
+	for _, f := range slices.Backward(s.closers) {
+		f()
 	}
 }
 

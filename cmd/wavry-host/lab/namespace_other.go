@@ -3,9 +3,12 @@
 package lab
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 )
+
+var errNotLinux = errors.New("lab: network namespaces exist on Linux only")
 
 type place struct {
 	name            string

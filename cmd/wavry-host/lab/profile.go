@@ -59,7 +59,9 @@ func Builtin() ([]Profile, error) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := parse(file, data, func(name string) ([]byte, error) { return builtIn.ReadFile(path.Join("profiles", name)) })
+		p, err := parse(file, data, func(name string) ([]byte, error) {
+			return builtIn.ReadFile(path.Join("profiles", name))
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -70,7 +72,7 @@ func Builtin() ([]Profile, error) {
 
 // Find returns the profile with a name that the program contains, or that of a file.
 func Find(name string) (Profile, error) {
-	if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") || strings.ContainsRune(name, filepath.Separator) {
+	if end := filepath.Ext(name); end == ".yaml" || end == ".yml" || strings.ContainsRune(name, filepath.Separator) {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			return Profile{}, fmt.Errorf("lab: read the profile: %w", err)
