@@ -12,20 +12,20 @@ import (
 
 // labCmd is "wavry-host lab".
 type labCmd struct {
-	Profile []string      `arg:"" optional:"" help:"Networks: names of the built-in profiles, or files (.yaml). Default: all built-in ones."`                                  //nolint:lll // a struct tag is one line
+	Profile []string      `arg:"" optional:"" help:"Networks: names of the built-in profiles, or files (.yaml). Default: all built-in ones."` //nolint:lll // a struct tag is one line
 	List    bool          `help:"List the built-in profiles, and do nothing else."`
-	For     time.Duration `default:"30s" placeholder:"DURATION" help:"How long the viewer watches on each network. Default: ${default}."`                                       //nolint:lll // a struct tag is one line
+	For     time.Duration `default:"30s" placeholder:"DURATION" help:"How long the viewer watches on each network. Default: ${default}."`                                                   //nolint:lll // a struct tag is one line
 	Display string        `default:"synthetic:busy" placeholder:"ID" help:"Display to show, as in the setting displays.default. Default: ${default}, a test pattern that needs many bits."` //nolint:lll // a struct tag is one line
 	FPS     int           `name:"fps" default:"30" placeholder:"INTEGER" help:"Highest frame rate. Default: ${default}."`
 	Relay   bool          `help:"Let media pass a relay (coturn): host and viewer cannot exchange UDP."`
-	Config  string        `placeholder:"FILE" type:"existingfile" help:"Configuration of the daemon under test. Default: the defaults, not the file of this machine."`          //nolint:lll // a struct tag is one line
+	Config  string        `placeholder:"FILE" type:"existingfile" help:"Configuration of the daemon under test. Default: the defaults, not the file of this machine."`      //nolint:lll // a struct tag is one line
 	Out     string        `default:"wavry-lab" placeholder:"DIR" help:"Folder for the report (report.html, report.json), logs and flight recordings. Default: ${default}."` //nolint:lll // a struct tag is one line
 }
 
 // What is returned when a run did not reach its goals.
 var (
-	errGoals     = errors.New("goals are missed")
-	errUndecided = errors.New("the machine was too busy to judge all networks; run the lab while nothing else runs")
+	errGoals = errors.New("goals are missed")
+	errBusy  = errors.New("the machine was too busy to judge all networks; run the lab while nothing else runs")
 )
 
 // Run is called by kong.
@@ -73,7 +73,7 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 	case lab.Missed:
 		return errGoals
 	case lab.Undecided:
-		return &coded{exitUndecided, errUndecided}
+		return &coded{exitBusy, errBusy}
 	default:
 		return nil
 	}

@@ -37,6 +37,7 @@ const (
 	exitUnwell      = 5
 	exitWorse       = 6
 	exitUndecided   = 7
+	exitBusy        = 8
 	exitUsage       = service.ExitUsage  // EX_USAGE
 	exitUnreachable = 68                 // EX_NOHOST of sysexits.h
 	exitUnavailable = 69                 // EX_UNAVAILABLE of sysexits.h
@@ -60,7 +61,8 @@ func exits() []exit {
 		{exitAbsent, "service status: not installed"},
 		{exitUnwell, "doctor: a check failed"},
 		{exitWorse, "compare: the canary is worse than the baseline"},
-		{exitUndecided, "compare: too few sessions to judge the canary; lab: the machine was too busy to judge the network"},
+		{exitUndecided, "compare: too few sessions to judge the canary"},
+		{exitBusy, "lab: the machine was too busy to judge a network"},
 		{exitUsage, "unknown command or flag, or a flag's value is refused"},
 		{exitUnreachable, "no daemon answers"},
 		{exitUnavailable, "service: no service manager runs here; install printed the description instead"},
