@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"wavryhost/platform/child"
 )
@@ -86,6 +87,7 @@ func startBrowser(ctx context.Context, in *place, dir string, log *os.File) (b *
 			"--disable-background-timer-throttling", "--disable-renderer-backgrounding",
 			"--disable-backgrounding-occluded-windows", "about:blank",
 		},
+		Env:   []string{"TMPDIR=" + filepath.Dir(dir)}, // it leaves a folder there when it is killed
 		Files: []*os.File{theirIn, theirOut}, Stdout: log, Stderr: log, Network: in.network,
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ type Sample struct {
 	AtSeconds float64 `json:"at_seconds"`
 	// By the host's API. Quality is empty while there is no session.
 	Quality       string  `json:"quality"`
+	Reason        string  `json:"reason"`
 	RTT           float64 `json:"rtt_seconds"`
 	HostQueue     float64 `json:"host_queue_seconds"`
 	HostLoss      float64 `json:"host_loss"`

@@ -92,7 +92,7 @@ func Check(cfg Config) error {
 		missing = append(missing, "coturn")
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("lab: %s is not installed; on Debian: apt-get install %s", strings.Join(missing, " and "),
+		return fmt.Errorf("lab: not installed: %s; on Debian: apt-get install %s", strings.Join(missing, ", "),
 			strings.Join(missing, " "))
 	}
 	return nil

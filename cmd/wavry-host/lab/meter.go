@@ -45,6 +45,7 @@ func (m *meter) sample(ctx context.Context, at time.Duration) error {
 		}
 	case found:
 		m.note(s)
+		x.Reason = string(s.Reason)
 		x.Quality, x.RTT, x.HostQueue, x.HostLoss = string(s.Quality), s.RTTSeconds, s.QueueDelaySeconds, s.Loss
 		x.Target, x.Achieved, x.FPS = s.TargetBitrate, s.AchievedBitrate, s.FPS
 		x.session, x.path = s.ID, string(s.Path)

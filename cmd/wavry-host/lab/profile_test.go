@@ -161,10 +161,23 @@ func TestFind(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(filepath.Dir(path), "t"), []byte("5\n10\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := Find(path); err != nil || p.Name != "own" { // the trace is beside it
+	if p, err := Find(path); err != nil || p.Name != "own" { // the trace is in its folder
 		t.Errorf("%v, %v", p.Name, err)
 	}
 	if _, err := Find("missing.yaml"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
+	}
+}
+
+// The example in the documentation is a profile.
+func TestDocumentedProfile(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/develop/lab.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, ok := strings.Cut(rest, "```\n")
+	if p, err := parse("documented.yaml", []byte(text), noTrace); !ok || err != nil || p.Goals.Bitrate == 0 {
+		t.Errorf("%v: %+v", err, p)
 	}
 }

@@ -73,7 +73,7 @@ func (r *Report) Summary() string {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[v], v))
 		}
 	}
-	return fmt.Sprintf("goals on %d networks: %s", len(r.Runs), strings.Join(parts, ", "))
+	return "goals on the networks: " + strings.Join(parts, ", ")
 }
 
 //go:embed report.html

@@ -33,7 +33,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"goals on 2 networks: 1 reached, 1 missed", "v1.2.3", "synthetic:busy", "1280 x 720",
+		"goals on the networks: 1 reached, 1 missed", "v1.2.3", "synthetic:busy", "1280 x 720",
 		"data:image/jpeg;base64,SlBFRw==",
 		"<svg ", "a &lt;slow&gt; network", "queue_delay", "2.0 Mbit/s", "pictures per second: 30, not at least 90",
 		"good 75 %, constrained 25 %", "10 Mbit/s, delay 0s, queue 1250 kB",

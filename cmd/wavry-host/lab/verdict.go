@@ -82,9 +82,10 @@ func (r *Run) judge() {
 
 // busy says why the machine was too busy for a verdict about the network, "" if it was not.
 func (r *Run) busy() string {
-	for _, t := range r.Transitions {
-		if t.Reason == client.QualityReasonEncoderOverload || t.Reason == client.QualityReasonHostSaturated {
-			return "the machine was too slow for the encoder (" + string(t.Reason) + ")"
+	for _, x := range r.Samples { // a reason may change without a transition
+		switch client.QualityReason(x.Reason) { //nolint:exhaustive // the others are the network's
+		case client.QualityReasonEncoderOverload, client.QualityReasonHostSaturated:
+			return "the machine was too slow for the encoder (" + x.Reason + ")"
 		}
 	}
 	if r.Figures.Load > busyLoad {

@@ -67,7 +67,7 @@ func TestVerdict(t *testing.T) {
 		FirstFrame: time.Second, LongestFreeze: 200 * time.Millisecond, Queue: 30 * time.Millisecond, Good: .7, Usable: .9,
 		FPS: 25, Bitrate: 3e6,
 	}
-	overload := []client.Transition{{Reason: client.QualityReasonEncoderOverload}}
+	overload := []Sample{{Reason: string(client.QualityReasonEncoderOverload)}}
 	for name, c := range map[string]struct {
 		change func(r *Run)
 		want   Verdict
@@ -84,9 +84,9 @@ func TestVerdict(t *testing.T) {
 		"no picture":       {func(r *Run) { r.Figures = Figures{} }, Missed, "a picture is shown: no"},
 		"no relay":         {func(r *Run) { r.Relay = true }, Missed, "media pass the relay: direct"},
 		"a relay":          {func(r *Run) { r.Relay, r.Figures.Path = true, "relay" }, Reached, ""},
-		"a busy machine":   {func(r *Run) { r.Figures.FPS, r.Transitions = 3, overload }, Undecided, "encoder_overload"},
+		"a busy machine":   {func(r *Run) { r.Figures.FPS, r.Samples = 3, overload }, Undecided, "encoder_overload"},
 		"a loaded machine": {func(r *Run) { r.Figures.FPS, r.Figures.Load = 3, 9 }, Undecided, "load of 9.0 per core"},
-		"busy, and well":   {func(r *Run) { r.Transitions = overload }, Reached, ""},
+		"busy, and well":   {func(r *Run) { r.Samples = overload }, Reached, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := ran()
