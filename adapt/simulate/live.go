@@ -9,6 +9,7 @@ type Live struct {
 	link    *link
 	sent    int
 	dropped int
+	wait    time.Duration // the longest one of arrived packets
 	arrived [][]byte
 }
 
@@ -25,7 +26,10 @@ type parcel struct {
 	data []byte
 }
 
-func (c *parcel) fire(int, *packet) { c.live.arrived = append(c.live.arrived, c.data) }
+func (c *parcel) fire(_ int, p *packet) {
+	c.live.wait = max(c.live.wait, p.queue)
+	c.live.arrived = append(c.live.arrived, c.data)
+}
 
 // Send puts a packet on the link. The link keeps data until the packet has arrived. Fair queues tell packets apart by
 // flow. The caller must have called Advance with the same time.
@@ -60,5 +64,9 @@ func (v *Live) Advance(now time.Duration) [][]byte {
 // Counts returns how many packets were put on the link so far, and how many of them it dropped.
 func (v *Live) Counts() (sent, dropped int) { return v.sent, v.dropped }
 
-// Wait returns how long the packets in the queue take to leave it.
-func (v *Live) Wait() time.Duration { return v.link.delay() }
+// LongestWait returns the longest wait in the queue of the packets that arrived since the last call.
+func (v *Live) LongestWait() time.Duration {
+	longest := v.wait
+	v.wait = 0
+	return longest
+}

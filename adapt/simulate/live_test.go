@@ -63,8 +63,10 @@ func TestLiveLinkDrops(t *testing.T) {
 	if len(at) != 5 || sent != 20 || dropped != 15 {
 		t.Errorf("%d packets of %d arrive, and %d are dropped; want 5 of 20, and 15", len(at), sent, dropped)
 	}
-	l.Send(time.Hour, make([]byte, 1000), 0)
-	if got := l.Wait(); got != time.Millisecond {
-		t.Errorf("a packet of 1 ms makes the queue %v long", got)
+	if got, want := l.LongestWait(), 4*time.Millisecond; got != want { // the fifth waits for four
+		t.Errorf("the longest wait is %v; want %v", got, want)
+	}
+	if got := l.LongestWait(); got != 0 {
+		t.Errorf("the longest wait is %v after it was read; want 0", got)
 	}
 }

@@ -98,9 +98,15 @@ func prove(ctx context.Context, near, viewer *place, toViewer *direction, p Prof
 }
 
 // expectedDelay is the mean delay of a packet on an empty link. The mean of a normal distribution's absolute value is
-// 0.8 of its deviation; a bunch leaves half its distance later in the mean.
+// 0.8 of its deviation. A packet meets longer pauses between bunches more often than short ones, and waits for half of
+// one; after an idle time the link is half a millisecond slower than that.
 func expectedDelay(l simulate.Link) time.Duration {
-	return l.Delay + time.Duration(.8*float64(l.Jitter)) + (l.Bunch[0]+l.Bunch[1])/4
+	delay := l.Delay + time.Duration(.8*float64(l.Jitter))
+	if mean := float64(l.Bunch[0]+l.Bunch[1]) / 2; mean > 0 {
+		width := float64(l.Bunch[1] - l.Bunch[0])
+		delay += time.Duration((mean*mean + width*width/12) / mean / 2)
+	}
+	return delay
 }
 
 // ping returns the round trips of small packets.

@@ -29,7 +29,7 @@ type direction struct {
 
 	// These are of the link at present.
 	sent, dropped, bytes atomic.Int64
-	wait                 atomic.Int64 // longest wait of the queue since the last look, in nanoseconds
+	wait                 atomic.Int64 // longest wait in the queue since the last look, in nanoseconds
 	late                 atomic.Int64 // packets that found no room in the channel
 }
 
@@ -67,10 +67,10 @@ func (d *direction) run(ctx context.Context) {
 		case p := <-d.in:
 			d.deliver(link.Advance(time.Since(begun)))
 			link.Send(time.Since(begun), p.data, p.flow)
-			d.wait.Store(max(d.wait.Load(), int64(link.Wait())))
 		case <-timer.C:
 		}
 		d.deliver(link.Advance(time.Since(begun)))
+		d.wait.Store(max(d.wait.Load(), int64(link.LongestWait())))
 		sent, dropped := link.Counts()
 		d.sent.Store(int64(sent))
 		d.dropped.Store(int64(dropped))
@@ -110,7 +110,7 @@ func (d *direction) put(p packet) {
 	}
 }
 
-// longestWait returns the longest wait of the queue since the last call.
+// longestWait returns the longest wait in the queue since the last call.
 func (d *direction) longestWait() time.Duration { return time.Duration(d.wait.Swap(0)) }
 
 // wire is the network between host, viewer and relay: host and relay are neighbors, and the viewer is behind a link.

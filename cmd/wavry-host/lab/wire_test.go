@@ -56,8 +56,8 @@ func TestDirectionDelays(t *testing.T) {
 		if sent, bytes := d.sent.Load(), d.bytes.Load(); sent != 5 || bytes != 5000 {
 			t.Errorf("%d packets with %d bytes are counted; want 5 with 5000", sent, bytes)
 		}
-		if got := d.longestWait(); got != 5*time.Millisecond {
-			t.Errorf("the longest wait is %v; want 5ms", got)
+		if got := d.longestWait(); got != 4*time.Millisecond {
+			t.Errorf("the longest wait is %v; want 4ms", got)
 		}
 		if got := d.longestWait(); got != 0 {
 			t.Errorf("the longest wait is %v when nothing came; want 0", got)
@@ -159,5 +159,30 @@ func TestFlows(t *testing.T) {
 		if got := flowOf(data); got < 0 || got > 1023 {
 			t.Errorf("flow %d of %d bytes", got, len(data))
 		}
+	}
+}
+
+// The mean delay of a link is what its packets meet.
+func TestExpectedDelay(t *testing.T) {
+	l := simulate.Link{
+		Capacity: simulate.Constant(1e9), Queue: time.Second, Delay: 10 * time.Millisecond, Jitter: 2 * time.Millisecond,
+		Bunch: [2]time.Duration{2 * time.Millisecond, 12 * time.Millisecond},
+	}
+	const packets = 5000
+	live, sum := simulate.NewLive(l, 1), time.Duration(0)
+	for i := range packets {
+		sent := time.Duration(i) * 97 * time.Millisecond // no multiple of a bunch
+		live.Advance(sent)
+		live.Send(sent, make([]byte, 100), 0)
+		for arrived := false; !arrived; {
+			at, _ := live.Next()
+			if arrived = len(live.Advance(at)) > 0; arrived {
+				sum += at - sent
+			}
+		}
+	}
+	got, want := sum/packets, expectedDelay(l)
+	if diff := got - want; diff.Abs() > 500*time.Microsecond {
+		t.Errorf("packets take %v in the mean; want %v", got, want)
 	}
 }
