@@ -273,11 +273,13 @@ var drivers = map[string][]string{
 	"wavryhost/session/fleet/fleettest": nil,
 	"github.com/pires/go-proxyproto":    {"wavryhost/session/api/edge"},
 	"github.com/alecthomas/kong":        {"wavryhost/cmd/wavry-host", "wavryhost/deploy/release"},
-	"go.yaml.in/yaml":                   {"wavryhost/cmd/wavry-host/config", "wavryhost/deploy/monitoring"},
-	"github.com/grafana/":               {"wavryhost/deploy/monitoring"},
-	"wavryhost/deploy/monitoring":       nil,
-	"github.com/coreos/go-systemd":      {"wavryhost/platform/service"},
-	"howett.net/plist":                  {"wavryhost/platform/service"},
+	"go.yaml.in/yaml": {
+		"wavryhost/cmd/wavry-host/config", "wavryhost/cmd/wavry-host/lab", "wavryhost/deploy/monitoring",
+	},
+	"github.com/grafana/":          {"wavryhost/deploy/monitoring"},
+	"wavryhost/deploy/monitoring":  nil,
+	"github.com/coreos/go-systemd": {"wavryhost/platform/service"},
+	"howett.net/plist":             {"wavryhost/platform/service"},
 	"github.com/prometheus/": {
 		"wavryhost/session",
 		"wavryhost/session/pipeline",

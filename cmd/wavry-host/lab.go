@@ -16,6 +16,7 @@ type labCmd struct {
 	List    bool          `help:"List the built-in profiles, and do nothing else."`
 	For     time.Duration `default:"30s" placeholder:"DURATION" help:"How long the viewer watches on each network. Default: ${default}."`                                                   //nolint:lll // a struct tag is one line
 	Display string        `default:"synthetic:busy" placeholder:"ID" help:"Display to show, as in the setting displays.default. Default: ${default}, a test pattern that needs many bits."` //nolint:lll // a struct tag is one line
+	Size    string        `default:"960x540" placeholder:"SIZE" help:"Size of a test pattern or virtual display. Default: ${default}, so that two cores encode and decode it."`             //nolint:lll // a struct tag is one line
 	FPS     int           `name:"fps" default:"30" placeholder:"INTEGER" help:"Highest frame rate. Default: ${default}."`
 	Relay   bool          `help:"Let media pass a relay (coturn): host and viewer cannot exchange UDP."`
 	Config  string        `placeholder:"FILE" type:"existingfile" help:"Configuration of the daemon under test. Default: the defaults, not the file of this machine."`      //nolint:lll // a struct tag is one line
@@ -58,7 +59,7 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 		return &coded{exitUsage, fmt.Errorf("--fps is %d; it must be between 1 and 240", c.FPS)}
 	}
 	report, err := lab.Do(ctx, lab.Config{
-		Profiles: profiles, For: c.For, Display: c.Display, FPS: c.FPS, Relay: c.Relay, HostConfig: c.Config, Out: c.Out,
+		Profiles: profiles, For: c.For, Display: c.Display, Size: c.Size, FPS: c.FPS, Relay: c.Relay, HostConfig: c.Config, Out: c.Out,
 		Version: thisBuild().Version,
 	}, a.stderr)
 	if err != nil {

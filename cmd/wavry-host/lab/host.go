@@ -46,6 +46,7 @@ type hostOptions struct {
 	config  string // its configuration file; empty for none
 	display string
 	fps     int
+	size    string
 	relay   *relay
 }
 
@@ -76,7 +77,7 @@ func startHost(ctx context.Context, in *place, dir string, log *os.File, o hostO
 		Program: o.program,
 		Args: []string{
 			"run", "--config", o.config, "--listen", address, "--log-format", "json", "--display", o.display,
-			"--fps", strconv.Itoa(o.fps), "--tls-cert", cert, "--tls-key", key,
+			"--fps", strconv.Itoa(o.fps), "--virtual-size", o.size, "--tls-cert", cert, "--tls-key", key,
 		},
 		Env: env, Keep: []string{"DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "LIBVA_DRIVER_NAME"},
 		Stdout: log, Stderr: log, Network: in.network,

@@ -45,9 +45,11 @@ type Config struct {
 	Profiles []Profile
 	// For is how long the viewer watches, from the first picture.
 	For time.Duration
-	// Display is the display to show, as in the setting displays.default, and FPS its highest frame rate.
+	// Display is the display to show, as in the setting displays.default, FPS its highest frame rate, and Size the size
+	// of a test pattern or virtual display, such as 960x540.
 	Display string
 	FPS     int
+	Size    string
 	// Relay makes media pass a relay: host and viewer cannot exchange UDP.
 	Relay bool
 	// HostConfig is a configuration file for the daemon; empty for the defaults.
@@ -238,7 +240,7 @@ func (s *setup) start(ctx context.Context, cfg Config, out string) error {
 		}
 		return f, err
 	}
-	o := hostOptions{config: cfg.HostConfig, display: cfg.Display, fps: cfg.FPS}
+	o := hostOptions{config: cfg.HostConfig, display: cfg.Display, fps: cfg.FPS, size: cfg.Size}
 	if o.program, err = child.Self(); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type Report struct {
 	Program string    `json:"program"`
 	Machine string    `json:"machine"`
 	Display string    `json:"display"`
+	Size    string    `json:"size"`
 	FPS     int       `json:"fps"`
 	Seconds float64   `json:"seconds"` // that each viewer watched
 	Runs    []Run     `json:"runs"`
@@ -46,7 +47,7 @@ func newReport(cfg Config) *Report {
 	return &Report{
 		Version: reportVersion, Made: time.Now().UTC().Truncate(time.Second), Program: cfg.Version,
 		Machine: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()),
-		Display: cfg.Display, FPS: cfg.FPS, Seconds: cfg.For.Seconds(), out: cfg.Out,
+		Display: cfg.Display, Size: cfg.Size, FPS: cfg.FPS, Seconds: cfg.For.Seconds(), out: cfg.Out,
 	}
 }
 
@@ -200,6 +201,9 @@ func states(all []Sample) (spans []chart.Span) {
 	return spans
 }
 
+// manySteps is the number of steps above which a capacity has a mean that says something.
+const manySteps = 20
+
 // showLink describes a direction of a profile.
 func showLink(l simulate.Link) string {
 	least, most := math.Inf(1), 0.0
@@ -207,8 +211,11 @@ func showLink(l simulate.Link) string {
 		least, most = min(least, s.BitsPerSecond), max(most, s.BitsPerSecond)
 	}
 	rate := showBitrate(most)
-	if len(l.Capacity) > 1 {
+	if n := len(l.Capacity); n > 1 {
 		rate = showBitrate(least) + " to " + rate
+		if end := l.Capacity[n-1].At; n > manySteps {
+			rate = showBitrate(l.Capacity.Bits(0, end, math.Inf(1))/end.Seconds()) + " in the mean, " + rate
+		}
 	}
 	parts := []string{rate, "delay " + l.Delay.String()}
 	if l.Jitter > 0 {
