@@ -13,7 +13,9 @@ import (
 
 func TestReport(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	r := newReport(Config{Display: "synthetic:busy", Size: "960x540", FPS: 30, For: 10 * time.Second, Out: dir, Version: "v1.2.3"})
+	r := newReport(Config{
+		Display: "synthetic:busy", Size: "960x540", FPS: 30, For: 10 * time.Second, Out: dir, Version: "v1.2.3",
+	})
 	good, bad := ran(), ran()
 	good.Pictures = []Picture{{5, []byte("JPEG")}}
 	bad.Profile.Name, bad.Profile.About = "other", "a <slow> network"
