@@ -59,8 +59,8 @@ func (c *labCmd) Run(ctx context.Context, a *app) error {
 		return &coded{exitUsage, fmt.Errorf("--fps is %d; it must be between 1 and 240", c.FPS)}
 	}
 	report, err := lab.Do(ctx, lab.Config{
-		Profiles: profiles, For: c.For, Display: c.Display, Size: c.Size, FPS: c.FPS, Relay: c.Relay, HostConfig: c.Config, Out: c.Out,
-		Version: thisBuild().Version,
+		Profiles: profiles, For: c.For, Display: c.Display, Size: c.Size, FPS: c.FPS, Relay: c.Relay,
+		HostConfig: c.Config, Out: c.Out, Version: thisBuild().Version,
 	}, a.stderr)
 	if err != nil {
 		return err

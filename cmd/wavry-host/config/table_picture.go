@@ -25,8 +25,9 @@ func displayTable() []Setting {
 			"pipewire:gnome@MONITOR or screenshot:N", isDisplay),
 			func(c *Config) *string { return &c.Displays.Default },
 			"Default display of viewers: an ID that \"wavry-host displays\" lists, such as x11:0 or wayland:wayland-1@DP-1; "+
-				"virtual for a virtual display; synthetic for the test pattern, and synthetic:busy for a pattern as hard to encode "+
-				"as a game; auto for the first existing display, or a virtual one if there is none.").was("display").withFlag("display"),
+				"virtual for a virtual display; synthetic for the test pattern, and synthetic:busy for a pattern as hard to "+
+				"encode as a game; auto for the first existing display, or a virtual one if there is none.").
+			was("display").withFlag("display"),
 		one("displays.virtual_size", "1280x720", pixels(), func(c *Config) *Size { return &c.Displays.VirtualSize },
 			"Size of the virtual display and of the test pattern.").was("virtual_size").withFlag("virtual-size"),
 		one("displays.virtual_keep", Unlimited, or(Unlimited, duration(time.Millisecond, longestKeep)),
