@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"wavryhost/capture"
+	"wavryhost/capture/synthetic"
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/display"
 )
@@ -126,13 +127,22 @@ func TestOpener(t *testing.T) {
 		t.Errorf("frame of %dx%d", f.Width, f.Height)
 	}
 	f.Release()
+	for _, motion := range synthetic.Motions() {
+		s, err := open(idSynthetic + ":" + string(motion))
+		if err != nil {
+			t.Errorf("%s: %v", motion, err)
+			continue
+		}
+		_ = s.Close()
+	}
 	for id, want := range map[string]string{
-		"x11:60000":     "60000",
-		"x11a..b:0":     "a..b",
-		"screenshot:x":  `display screenshot:x: "x" is not a number`,
-		"wayland:0":     "no such display",
-		"bicycle":       "not supported on this system",
-		"screenshot:-1": "negative",
+		"synthetic:none": "none",
+		"x11:60000":      "60000",
+		"x11a..b:0":      "a..b",
+		"screenshot:x":   `display screenshot:x: "x" is not a number`,
+		"wayland:0":      "no such display",
+		"bicycle":        "not supported on this system",
+		"screenshot:-1":  "negative",
 	} {
 		if s, err := open(id); err == nil || s != nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, %v; want %s", id, s, err, want)
@@ -140,6 +150,22 @@ func TestOpener(t *testing.T) {
 	}
 	if _, err := open("wayland:0"); !errors.Is(err, capture.ErrNotFound) {
 		t.Errorf("got %v; want %v", err, capture.ErrNotFound)
+	}
+}
+
+// Another motion of the test pattern is a display while the settings name it, in addition to the usual one.
+func TestMotionsAreDisplays(t *testing.T) {
+	for setting, want := range map[string]string{
+		"auto": "virtual synthetic", "synthetic": "virtual synthetic", "synthetic:busy": "virtual synthetic synthetic:busy",
+	} {
+		cfg := &config.Config{Displays: config.Displays{Default: setting}}
+		var ids []string
+		for _, c := range made(cfg) {
+			ids = append(ids, c.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("with the setting %s: %s; want %s", setting, got, want)
+		}
 	}
 }
 
