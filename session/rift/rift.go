@@ -24,6 +24,8 @@ const (
 	maxKey = 0x2ff
 	// maxNotches is the largest turn of the wheel in one message.
 	maxNotches = 100
+	// maxMotion is the largest relative motion in one message, in pixels. X requests have 16 bits for it.
+	maxMotion = 16384
 )
 
 // Kind is the kind of a message.
@@ -37,15 +39,17 @@ const (
 	Scroll
 	Gamepad
 	Text
+	Relative
 )
 
 var kinds = [...]string{
-	Move:    "move",
-	Button:  "button",
-	Key:     "key",
-	Scroll:  "scroll",
-	Gamepad: "gamepad",
-	Text:    "text",
+	Move:     "move",
+	Button:   "button",
+	Key:      "key",
+	Scroll:   "scroll",
+	Gamepad:  "gamepad",
+	Text:     "text",
+	Relative: "relative",
 }
 
 // Kinds lists all kinds of messages.
@@ -57,7 +61,8 @@ func (k Kind) String() string { return enum.Name(kinds[:], k) }
 type Event struct {
 	Kind Kind
 	// X and Y are the pointer's position in fractions of the picture, from 0 to 1. For Scroll they are the notches that
-	// the wheel is turned to the right, and away from the user.
+	// the wheel is turned to the right, and away from the user. For Relative they are the pixels by which the pointer
+	// moves to the right and down.
 	X, Y float64
 	// Code is the number of a button (1 left, 2 middle, 3 right, 8 back, 9 forward), or the Linux code of a key.
 	Code uint32
@@ -133,7 +138,7 @@ func Decode(b []byte) (Event, Fault) {
 				return Event{}, FaultMalformed
 			}
 			stamped = true
-		case (number < fieldMove || number > fieldGamepad) && number != fieldText:
+		case !known(number):
 			if n = protowire.ConsumeFieldValue(number, wire, b); n < 0 {
 				return Event{}, FaultMalformed
 			}
@@ -146,11 +151,7 @@ func Decode(b []byte) (Event, Fault) {
 			}
 			found = true
 			var fault Fault
-			kind := Kind(number - fieldMove)
-			if number == fieldText {
-				kind = Text
-			}
-			if e, fault = decodeEvent(kind, body); fault != FaultNone {
+			if e, fault = decodeEvent(kindOf(number), body); fault != FaultNone {
 				return Event{}, fault
 			}
 		}
@@ -166,17 +167,35 @@ func Decode(b []byte) (Event, Fault) {
 	}
 }
 
-// The fields of InputMessage. Those from fieldMove to fieldGamepad are the kinds, in order. fieldText, and the fields
-// of a key from fieldLetter on, are ours. They leave room for later ones of Wavry.
+// The fields of InputMessage. Those from fieldMove to fieldGamepad are the kinds, in order. fieldRelative, fieldText,
+// and the fields of a key from fieldLetter on, are ours. They leave room for later ones of Wavry.
 const (
-	fieldTime    = 1
-	fieldMove    = 2
-	fieldGamepad = 6
-	fieldText    = 15
+	fieldTime     = 1
+	fieldMove     = 2
+	fieldGamepad  = 6
+	fieldRelative = 14
+	fieldText     = 15
 
 	fieldLetter = 14
 	fieldLocks  = 15
 )
+
+// known reports whether a field of InputMessage is an event that Decode understands.
+func known(number protowire.Number) bool {
+	return number >= fieldMove && number <= fieldGamepad || number == fieldRelative || number == fieldText
+}
+
+// kindOf returns the kind of the event in a known field.
+func kindOf(number protowire.Number) Kind {
+	switch number {
+	case fieldRelative:
+		return Relative
+	case fieldText:
+		return Text
+	default:
+		return Kind(number - fieldMove)
+	}
+}
 
 func decodeEvent(k Kind, b []byte) (Event, Fault) {
 	e := Event{Kind: k}
@@ -191,6 +210,11 @@ func decodeEvent(k Kind, b []byte) (Event, Fault) {
 	case Scroll:
 		e.X, e.Y, fault = pair(b)
 		if fault == FaultNone && !(math.Abs(e.X) <= maxNotches && math.Abs(e.Y) <= maxNotches) {
+			fault = FaultRange
+		}
+	case Relative:
+		e.X, e.Y, fault = pair(b)
+		if fault == FaultNone && !(math.Abs(e.X) <= maxMotion && math.Abs(e.Y) <= maxMotion) {
 			fault = FaultRange
 		}
 	case Button:

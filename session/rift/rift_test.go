@@ -43,6 +43,9 @@ var good = []struct {
 	{"no lock is on", "2206081e10017800", Event{Kind: Key, Code: 30, Pressed: true, Locks: LocksKnown}},
 	{"locks", "2206081e10017803", Event{Kind: Key, Code: 30, Pressed: true, Locks: LocksKnown | CapsLock | NumLock}},
 	{"text", "7a050a03c3a90a", Event{Kind: Text, Text: "é\n"}},
+	{"relative motion", "720a0d0000c0bf150000003e", Event{Kind: Relative, X: -1.5, Y: .125}},
+	{"relative motion down alone", "7205150000803f", Event{Kind: Relative, Y: 1}},
+	{"the largest relative motion", "720a0d00008046150000 80c6", Event{Kind: Relative, X: maxMotion, Y: -maxMotion}},
 	{"gamepad", "3211 0801 1207 0802 150000003f 1a04 0803 1001", Event{Kind: Gamepad}},
 }
 
@@ -95,6 +98,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"infinite wheel", float(5, -inf, 0), FaultRange},
 		{"wheel that is not a number", float(5, 0, nan), FaultRange},
 		{"wheel too far", float(5, 0, maxNotches+1), FaultRange},
+		{"relative motion that is not a number", float(14, nan, 0), FaultRange},
+		{"infinite relative motion", float(14, 0, -inf), FaultRange},
+		{"relative motion too far", float(14, maxMotion+1, 0), FaultRange},
+		{"relative motion too far up", float(14, 0, -maxMotion-1), FaultRange},
+		{"a number for a relative motion", unhex(t, "72020801"), FaultMalformed},
+		{"relative motion that is cut off", unhex(t, "72050d0000"), FaultMalformed},
+		{"relative motion and a position", unhex(t, "72001200"), FaultMalformed},
 		{"a code over 32 bits", press(4, 1<<32+30, 1), FaultRange},
 		{"the largest varint", press(4, math.MaxUint64, 1), FaultRange},
 		{"pressed twice", press(4, 30, 2), FaultRange},
@@ -145,7 +155,10 @@ func encode(e Event) []byte {
 	switch e.Kind {
 	case Text:
 		b, field = protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), e.Text), fieldText
-	case Move, Scroll:
+	case Move, Scroll, Relative:
+		if e.Kind == Relative {
+			field = fieldRelative
+		}
 		b = protowire.AppendFixed32(protowire.AppendTag(b, 1, protowire.Fixed32Type), math.Float32bits(float32(e.X)))
 		b = protowire.AppendFixed32(protowire.AppendTag(b, 2, protowire.Fixed32Type), math.Float32bits(float32(e.Y)))
 	default:
@@ -169,6 +182,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(unhex(f, "2205089e801001")) // a varint that is longer than it needs to be
 	f.Add(unhex(f, "2204081e10012a00"))
 	f.Add(unhex(f, "120a0d0000c07f150000807f"))
+	f.Add(unhex(f, "720a0d0000c07f150000807f"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, fault := Decode(b)
 		if fault != FaultNone {
@@ -184,6 +198,10 @@ func FuzzDecode(f *testing.F) {
 			}
 		case Scroll:
 			if !(math.Abs(e.X) <= maxNotches && math.Abs(e.Y) <= maxNotches) {
+				t.Errorf("got %+v", e)
+			}
+		case Relative:
+			if !(math.Abs(e.X) <= maxMotion && math.Abs(e.Y) <= maxMotion) {
 				t.Errorf("got %+v", e)
 			}
 		case Button:
