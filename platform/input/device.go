@@ -9,8 +9,12 @@ type Device interface {
 	arrange(ctx context.Context) error
 	// move moves the pointer to fractions of the display's size.
 	move(x, y float64)
-	// scroll turns the wheel by whole notches.
-	scroll(dx, dy float64)
+	// motion moves the pointer by pixels, to the right and down. Parts of a pixel add up.
+	motion(ctx context.Context, dx, dy float64) error
+	// scroll turns the wheel by notches. Parts of a notch add up.
+	scroll(ctx context.Context, dx, dy float64) error
+	// forget drops the parts of pixels and notches that are left.
+	forget()
 	// press presses a button or a key. It returns the display's number of it, which release takes.
 	press(ctx context.Context, c command) (number byte, err error)
 	release(k kind, number byte)

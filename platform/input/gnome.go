@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"math"
 	"time"
 
 	"wavryhost/platform/screencast"
@@ -70,15 +71,29 @@ func (g *gnome) move(x, y float64) {
 	g.remote.Move(float64(pixel(x, g.size.X)), float64(pixel(y, g.size.Y)))
 }
 
+// motion implements Device. Mutter has no limit for it: on a desktop of several monitors the pointer may leave this one.
+func (g *gnome) motion(_ context.Context, dx, dy float64) error {
+	g.remote.MoveBy(dx, dy)
+	return nil
+}
+
 // scroll implements Device. Mutter's wheel turns down and to the right.
-func (g *gnome) scroll(dx, dy float64) {
-	if n := int32(dx); n != 0 {
+func (g *gnome) scroll(_ context.Context, dx, dy float64) error {
+	if x, y := math.Round(dx), math.Round(dy); math.Abs(dx-x) > roundOff || math.Abs(dy-y) > roundOff {
+		g.remote.ScrollSmooth(dx, -dy)
+		return nil
+	}
+	if n := int32(math.Round(dx)); n != 0 {
 		g.remote.Scroll(screencast.AxisHorizontal, n)
 	}
-	if n := -int32(dy); n != 0 {
+	if n := -int32(math.Round(dy)); n != 0 {
 		g.remote.Scroll(screencast.AxisVertical, n)
 	}
+	return nil
 }
+
+// forget implements Device. Mutter takes parts of pixels and notches.
+func (g *gnome) forget() {}
 
 // press implements Device. The locks of the viewer are in its letters, so its lock keys are left out.
 func (g *gnome) press(_ context.Context, c command) (number byte, err error) {

@@ -102,6 +102,10 @@ func New(cfg Config, log *slog.Logger, m *Metrics) *Injector {
 // Move moves the pointer to fractions of the display's width and height, from 0 to 1.
 func (j *Injector) Move(x, y float64) { j.put(command{kind: move, x: x, y: y}) }
 
+// MoveBy moves the pointer by pixels, to the right and down. Parts of a pixel add up. Programs that read the motion of
+// the mouse, as games do, get all of it, also where the pointer is at the edge of the display.
+func (j *Injector) MoveBy(dx, dy float64) { j.put(command{kind: motion, x: dx, y: dy}) }
+
 // Button presses or releases a button: 1 is left, 2 the middle, 3 right, 8 back and 9 forward. A command without
 // effect is ignored.
 func (j *Injector) Button(n uint32, pressed bool) {
@@ -133,8 +137,8 @@ const (
 // Text types text, whatever the display's layout is.
 func (j *Injector) Text(text string) { j.put(command{kind: typing, text: text}) }
 
-// Scroll turns the wheel by a number of notches: to the right and, like REL_WHEEL of Linux, away from the user. Parts
-// of a notch add up.
+// Scroll turns the wheel by a number of notches: to the right and, like REL_WHEEL of Linux, away from the user. A
+// display that takes whole notches only gets them as soon as the parts add up.
 func (j *Injector) Scroll(dx, dy float64) { j.put(command{kind: scroll, x: dx, y: dy}) }
 
 // Release releases everything that is held, after all earlier commands.

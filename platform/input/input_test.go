@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"image"
 	"io"
 	"log/slog"
 	"net"
@@ -38,6 +39,9 @@ type xserver struct {
 	hangs   bool          // it answers nothing
 	stands  chan struct{} // it does nothing until this is closed; nil for not
 	several bool          // it has more screens
+	away    bool          // the pointer is on another one
+	at      image.Point   // the pointer
+	asked   int           // for the pointer
 	width   uint16
 	events  []event
 	dials   int
@@ -115,10 +119,24 @@ func (x *xserver) do(head, body []byte) []byte {
 	case head[0] == opGetInputFocus:
 	case x.hangs:
 		return nil
+	case head[0] == opQueryPointer:
+		x.asked++
+		if !x.away {
+			reply[1] = 1
+		}
+		le.PutUint16(reply[16:], uint16(x.at.X))
+		le.PutUint16(reply[18:], uint16(x.at.Y))
 	case head[0] == opWarpPointer:
+		x.away, x.at = false, image.Pt(int(le.Uint16(body[16:])), int(le.Uint16(body[18:])))
 		x.events = append(x.events, event{opWarpPointer, body[4], le.Uint16(body[16:]), le.Uint16(body[18:])})
 		return nil
 	case head[0] == fakeXTEST && head[1] == xtestFakeInput:
+		switch at := image.Pt(int(int16(le.Uint16(body[20:]))), int(int16(le.Uint16(body[22:])))); {
+		case body[0] == eventMotion && body[1] == 0:
+			x.at = at
+		case body[0] == eventMotion:
+			x.at = x.at.Add(at)
+		}
 		x.events = append(x.events, event{body[0], body[1], le.Uint16(body[20:]), le.Uint16(body[22:])})
 		return nil
 	default:
@@ -245,11 +263,33 @@ func TestScrollAddsUp(t *testing.T) {
 		// as Scroll, and wakes nobody who could take it before the next
 		j.queue.put(command{kind: scroll, x: 1, at: time.Now()})
 		j.Scroll(-1, 0)
-		want(t, "right and left before the display looks", x.got())
+		want(
+			t, "right and left before the display looks", x.got(),
+			event{eventButtonPress, wheelRight, 0, 0}, event{eventButtonRelease, wheelRight, 0, 0},
+			event{eventButtonPress, wheelLeft, 0, 0}, event{eventButtonRelease, wheelLeft, 0, 0},
+		)
 		j.Scroll(1, 0)
 		want(t, "right", x.got(), event{eventButtonPress, wheelRight, 0, 0}, event{eventButtonRelease, wheelRight, 0, 0})
 		j.Scroll(-1, 0)
 		want(t, "left", x.got(), event{eventButtonPress, wheelLeft, 0, 0}, event{eventButtonRelease, wheelLeft, 0, 0})
+		const slowly = 1024 // exact in binary
+		for range 5 * slowly {
+			j.Scroll(1./slowly, -1./slowly)
+		}
+		count := map[byte]int{}
+		for _, e := range x.got() {
+			if e.kind == eventButtonPress {
+				count[e.detail]++
+			}
+		}
+		if len(count) != 2 || count[wheelRight] != 5 || count[wheelDown] != 5 {
+			t.Errorf("five slow notches to the right and down are presses %v; want 5 of each", count)
+		}
+		j.Scroll(0, .5)
+		j.Release()
+		j.Scroll(0, .5)
+		want(t, "half a notch after a release", x.got())
+		j.Release()
 		j.Scroll(0, 1e9)
 		if n := len(x.got()); n != 2*maxNotches {
 			t.Errorf("a turn of the wheel without end makes %d events; want %d", n, 2*maxNotches)
@@ -553,4 +593,87 @@ func eventuallyServed(t *testing.T, j *Injector) {
 		}
 	}
 	t.Fatal(j.Err())
+}
+
+// by is a relative motion as the server gets it.
+func by(dx, dy int16) event { return event{eventMotion, 1, uint16(dx), uint16(dy)} }
+
+// The pixels that the server gets add up to the motion, whatever its parts are.
+func TestMotionAddsUp(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, _ *Metrics) {
+		j.MoveBy(3, -2)
+		want(t, "whole pixels", x.got(), by(3, -2))
+		j.MoveBy(.5, .25)
+		want(t, "parts of a pixel", x.got())
+		j.MoveBy(.5, .25)
+		want(t, "a whole pixel", x.got(), by(1, 0))
+		j.MoveBy(0, -.5)
+		j.MoveBy(-.75, 0)
+		want(t, "parts back", x.got())
+		j.MoveBy(-.25, -1)
+		want(t, "a pixel back", x.got(), by(-1, -1))
+		third := float64(float32(1) / 3)
+		j.MoveBy(third, 0)
+		j.MoveBy(third, 0)
+		j.MoveBy(third, 0)
+		want(t, "three thirds", x.got(), by(1, 0))
+		j.MoveBy(.75, .75)
+		j.Release()
+		j.MoveBy(.75, .75)
+		want(t, "a part after a release", x.got())
+		j.Release()
+		x.set(func() { x.stands = make(chan struct{}) })
+		j.Key(30, true, 0, 0)
+		synctest.Wait()
+		for range 1000 { // they wait, and no command has room for all
+			j.MoveBy(100, -100.5)
+		}
+		j.Key(30, false, 0, 0)
+		x.set(func() { close(x.stands); x.stands = nil })
+		var sum image.Point
+		events := x.got()
+		for _, e := range events[1 : len(events)-1] {
+			if e.kind != eventMotion || e.detail != 1 {
+				t.Fatalf("got %v", e)
+			}
+			sum = sum.Add(image.Pt(int(int16(e.x)), int(int16(e.y))))
+		}
+		if want := image.Pt(100_000, -100_500); sum != want || len(events) > 10 {
+			t.Errorf("%d events move by %v; want %v", len(events), sum, want)
+		}
+		if x.asked > 0 {
+			t.Error("the server was asked for the pointer, which costs a round trip")
+		}
+	})
+}
+
+// A motion on a server with several screens begins and ends on the viewer's. It leaves the pointer where a program has
+// put it.
+func TestMotionStaysOnItsScreen(t *testing.T) {
+	rig(t, func(t *testing.T, x *xserver, j *Injector, _ *Metrics) {
+		x.crash()
+		x.set(func() { x.several = true })
+		eventuallyServed(t, j)
+		x.got()
+		j.Move(.5, .25)
+		want(t, "a position", x.got(), event{opWarpPointer, 77, 100, 25})
+		j.MoveBy(10, 5)
+		want(t, "a motion after it", x.got(), event{opWarpPointer, 77, 100, 25}, by(10, 5))
+		x.set(func() { x.at = image.Pt(20, 30) })
+		j.Button(1, true)
+		want(t, "a button where a program has put the pointer", x.got(), event{eventButtonPress, 1, 0, 0})
+		j.Release()
+		x.got()
+		x.set(func() { x.away = true })
+		j.Scroll(0, 1)
+		want(
+			t, "the wheel after another viewer's motion", x.got(), event{opWarpPointer, 77, 110, 30},
+			event{eventButtonPress, wheelUp, 0, 0}, event{eventButtonRelease, wheelUp, 0, 0},
+		)
+		x.set(func() { x.away = true })
+		j.MoveBy(1, 1)
+		want(t, "a motion after another viewer's", x.got(), event{opWarpPointer, 77, 110, 30}, by(1, 1))
+		j.MoveBy(500, 0)
+		want(t, "a motion over the edge", x.got(), by(500, 0), event{opWarpPointer, 77, 199, 31})
+	})
 }

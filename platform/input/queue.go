@@ -1,7 +1,6 @@
 package input
 
 import (
-	"math"
 	"sync"
 	"time"
 )
@@ -12,8 +11,8 @@ const (
 	queueLength = 256
 	// maxNotches bounds the waiting turns of the wheel.
 	maxNotches = 100
-	// roundOff is the tolerance for three thirds that should be a whole notch.
-	roundOff = 1e-3
+	// maxMotion bounds a motion, in pixels. Requests of X have 16 bits for it, with a sign.
+	maxMotion = 32000
 )
 
 // kind is the kind of a command.
@@ -21,6 +20,7 @@ type kind uint8
 
 const (
 	move kind = iota
+	motion
 	button
 	key
 	scroll
@@ -40,8 +40,8 @@ type command struct {
 	at      time.Time
 }
 
-// queue holds the commands that the display must still execute. A position replaces a position at the end, and turns
-// of the wheel add up there. Buttons and keys keep their order and are never left out. Callers wait for room. If one
+// queue holds the commands that the display must still execute. A position replaces a position at the end. Motions, and
+// turns of the wheel in one direction, add up there. Buttons and keys keep their order and are never left out. Callers wait for room. If one
 // does not, and there is no room, all waiting commands are dropped and everything is released, so that no key can stay
 // down.
 type queue struct {
@@ -49,7 +49,6 @@ type queue struct {
 	list   []command
 	spare  []command
 	down   map[press]struct{} // what is pressed at the end of the list
-	x, y   float64            // parts of a notch that are left
 	closed bool               // the display is out of reach
 	lost   uint64             // how often the waiting commands were dropped
 	more   chan struct{}      // closed when there is room; nil while no caller waits
@@ -71,7 +70,6 @@ func (q *queue) put(c command) (lost int, why string) {
 	switch {
 	case c.kind == release:
 		clear(q.down)
-		q.x, q.y = 0, 0
 		if q.closed {
 			return 0, ""
 		}
@@ -82,9 +80,9 @@ func (q *queue) put(c command) (lost int, why string) {
 			return 0, ""
 		}
 	case c.kind == scroll:
-		if c.x, c.y = q.notches(c.x, c.y); c.x == 0 && c.y == 0 {
-			return 0, ""
-		}
+		c.x, c.y = within(maxNotches, c.x), within(maxNotches, c.y)
+	case c.kind == motion:
+		c.x, c.y = within(maxMotion, c.x), within(maxMotion, c.y)
 	}
 	if n := len(q.list); n > 0 && q.list[n-1].kind == c.kind {
 		last := &q.list[n-1]
@@ -93,9 +91,15 @@ func (q *queue) put(c command) (lost int, why string) {
 			last.x, last.y = c.x, c.y // it keeps its time, since when input has waited
 			return 0, ""
 		case scroll:
-			last.x = max(-maxNotches, min(maxNotches, last.x+c.x))
-			last.y = max(-maxNotches, min(maxNotches, last.y+c.y))
-			return 0, ""
+			if last.x*c.x >= 0 && last.y*c.y >= 0 {
+				last.x, last.y = within(maxNotches, last.x+c.x), within(maxNotches, last.y+c.y)
+				return 0, ""
+			} // else another command: a turn back drops the part of a notch that is left
+		case motion:
+			if x, y := last.x+c.x, last.y+c.y; x == within(maxMotion, x) && y == within(maxMotion, y) {
+				last.x, last.y = x, y
+				return 0, ""
+			} // else another command, so that nothing is lost
 		case release:
 			return 0, ""
 		default: // each press counts
@@ -119,20 +123,8 @@ func (q *queue) put(c command) (lost int, why string) {
 	return 0, ""
 }
 
-// notches adds up parts of notches and returns whole ones. After a change of direction the old remainder does not
-// count.
-func (q *queue) notches(dx, dy float64) (x, y float64) {
-	one := func(rest *float64, d float64) float64 {
-		if *rest*d < 0 {
-			*rest = 0
-		}
-		sum := max(-maxNotches, min(maxNotches, *rest+d))
-		whole := math.Trunc(sum + math.Copysign(roundOff, sum))
-		*rest = sum - whole
-		return whole
-	}
-	return one(&q.x, dx), one(&q.y, dy)
-}
+// within returns the number nearest to f between -limit and limit.
+func within(limit, f float64) float64 { return max(-limit, min(limit, f)) }
 
 // take returns the waiting commands. They are valid until the next call.
 func (q *queue) take() []command {

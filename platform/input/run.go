@@ -177,13 +177,20 @@ func (j *Injector) apply(ctx context.Context, d Device, held *held, batch []comm
 		switch {
 		case c.kind == move:
 			d.move(c.x, c.y)
+		case c.kind == motion:
+			if err := d.motion(ctx, c.x, c.y); err != nil {
+				return err
+			}
 		case c.kind == scroll:
-			d.scroll(c.x, c.y)
+			if err := d.scroll(ctx, c.x, c.y); err != nil {
+				return err
+			}
 		case c.kind == typing:
 			if err := d.text(ctx, c.text); err != nil {
 				return err
 			}
 		case c.kind == release:
+			d.forget()
 			for _, h := range held.drop() {
 				d.release(h.kind, h.number)
 				j.met.released.Inc()

@@ -30,6 +30,13 @@ type compositor struct {
 	pointer uint32
 	keys    *virtualKeyboard
 	born    time.Time
+
+	pointers uint32 // the manager, of a version
+	version  uint32
+	output   uint32    // the object
+	mover    uint32    // a pointer that stays on the output, for motions; 0 before the first
+	pixels   remainder // of motions and of turns of the wheel, in parts of 256
+	turns    remainder
 }
 
 var _ Device = (*compositor)(nil)
@@ -61,14 +68,14 @@ func (c *compositor) open(ctx context.Context) error {
 		return errNoVirtualInput
 	}
 	c.seat, _ = c.conn.Bind(seat, 1, nil)
-	manager, _ := c.conn.Bind(pointers, 1, nil)
+	c.pointers, c.version = c.conn.Bind(pointers, 2, nil)
 	c.pointer = c.conn.New(nil)
-	c.conn.Send(manager, 0, c.seat, c.pointer)
+	c.conn.Send(c.pointers, 0, c.seat, c.pointer)
 	var err error
 	if c.outputs, err = wlproto.NewOutputs(ctx, c.conn); err != nil {
 		return err
 	}
-	manager, _ = c.conn.Bind(keyboards, 1, nil)
+	manager, _ := c.conn.Bind(keyboards, 1, nil)
 	if c.keys, err = newVirtualKeyboard(c, manager); err != nil {
 		return err
 	}
@@ -85,6 +92,10 @@ func (c *compositor) arrange(context.Context) error {
 	if !ok {
 		c.outputs.Changed = true
 		return fmt.Errorf("the compositor has no output %s at present", c.name)
+	}
+	if c.output != out.ID {
+		c.output = out.ID
+		c.dismiss()
 	}
 	c.area, c.desktop = out.Area, image.Rectangle{}
 	for _, o := range c.outputs.List() {
@@ -117,19 +128,67 @@ func (c *compositor) move(x, y float64) {
 	c.frame()
 }
 
-// scroll implements Device. A notch is 15 units, as with a mouse.
-func (c *compositor) scroll(dx, dy float64) {
-	const vertical, horizontal, wheel, notch = 0, 1, 0, 15 << 8
-	turn := func(axis uint32, n int32) {
-		if n != 0 {
-			c.conn.Send(c.pointer, 5, uint32(wheel))
-			c.conn.Send(c.pointer, 7, c.now(), axis, n*notch, n)
-			c.frame()
-		}
+// motion implements Device. Motions have a pointer of their own, which the compositor keeps on the output.
+func (c *compositor) motion(_ context.Context, dx, dy float64) error {
+	if c.mover == 0 {
+		c.hire()
 	}
-	turn(horizontal, int32(dx))
-	turn(vertical, -int32(dy))
+	x, y := c.pixels.whole(dx*fixed, dy*fixed)
+	if x == 0 && y == 0 {
+		return nil
+	}
+	c.conn.Send(c.mover, 0, c.now(), int32(x), int32(y))
+	c.conn.Send(c.mover, 4)
+	return nil
 }
+
+// fixed is 1 as a number of the protocol with a fraction.
+const fixed = 256
+
+// hire makes the pointer for motions. A compositor whose manager is older has one that may leave the output.
+func (c *compositor) hire() {
+	c.mover = c.conn.New(nil)
+	if c.version < 2 {
+		c.conn.Send(c.pointers, 0, c.seat, c.mover)
+		return
+	}
+	c.conn.Send(c.pointers, 2, c.seat, c.output, c.mover)
+}
+
+// dismiss removes the pointer for motions.
+func (c *compositor) dismiss() {
+	if c.mover != 0 {
+		c.conn.Send(c.mover, 8)
+		c.mover = 0
+	}
+}
+
+// scroll implements Device. A notch is 15 units, as with a mouse. Whole notches are those of a wheel. Others are
+// continuous, which needs no end, and of which programs count no notches.
+func (c *compositor) scroll(_ context.Context, dx, dy float64) error {
+	const vertical, horizontal, wheel, continuous, notch = 0, 1, 0, 2, 15
+	x, y := c.turns.turned(dx*notch*fixed, -dy*notch*fixed)
+	turn := func(axis uint32, n int) {
+		source := uint32(wheel)
+		switch {
+		case n == 0:
+			return
+		case n%(notch*fixed) == 0:
+			c.conn.Send(c.pointer, 7, c.now(), axis, int32(n), int32(n/(notch*fixed)))
+		default:
+			source = continuous
+			c.conn.Send(c.pointer, 3, c.now(), axis, int32(n))
+		}
+		c.conn.Send(c.pointer, 5, source) // wlroots takes it as that of the axis before
+		c.frame()
+	}
+	turn(horizontal, x)
+	turn(vertical, y)
+	return nil
+}
+
+// forget implements Device.
+func (c *compositor) forget() { c.pixels, c.turns = remainder{}, remainder{} }
 
 // buttons are the Linux codes of buttons: BTN_LEFT and so on.
 var buttons = map[uint32]uint32{1: 0x110, 2: 0x112, 3: 0x111, 8: 0x113, 9: 0x114}

@@ -14,6 +14,7 @@ import (
 // Requests and values of the X protocol, version 11, and of its extension XTEST, version 2.2.
 const (
 	opChangeWindowAttributes = 2
+	opQueryPointer           = 38
 	opWarpPointer            = 41
 
 	attributeEventMask  = 1 << 11
@@ -42,9 +43,13 @@ type server struct {
 	root    uint32
 	screen  image.Rectangle
 	area    image.Rectangle // what positions are on: a monitor, or the screen
-	x, y    uint16          // where the pointer was moved last
+	x, y    uint16          // where the pointer was moved last, or found after a motion
 	several bool            // the server has more screens, which share one pointer
 	xtest   byte            // the opcode of the extension
+
+	moving  bool      // the pointer's last change was a motion, so programs may have moved it
+	pixels  remainder // of motions
+	notches remainder
 
 	monitor string // empty for the whole screen
 	randr   xproto.RandR
@@ -160,6 +165,7 @@ func (s *server) refused() int {
 
 // move implements Device.
 func (s *server) move(x, y float64) {
+	s.moving = false
 	s.x = uint16(max(0, s.area.Min.X+pixel(x, s.area.Dx())))
 	s.y = uint16(max(0, s.area.Min.Y+pixel(y, s.area.Dy())))
 	if s.several {
@@ -175,13 +181,76 @@ func (s *server) warp() {
 	s.conn.Send(opWarpPointer, 0, 0, s.root, 0, 0, xproto.Pair(int(s.x), int(s.y)))
 }
 
+// home queues what brings the pointer back to the screen. A viewer of another screen may have moved it there. After a
+// motion a program may have moved it, so it stays where it is on this screen.
+func (s *server) home(ctx context.Context) error {
+	switch {
+	case !s.several:
+		return nil
+	case !s.moving:
+		s.warp()
+		return nil
+	}
+	at, err := s.find(ctx)
+	if err == nil && !at.here {
+		s.warp()
+	}
+	return err
+}
+
+// found is where the pointer is.
+type found struct {
+	here bool // it is on the screen
+	at   image.Point
+}
+
+// find asks for the pointer.
+func (s *server) find(ctx context.Context) (found, error) {
+	b, err := s.conn.Await(ctx, s.conn.Send(opQueryPointer, 0, s.root))
+	if err != nil {
+		return found{}, err
+	}
+	at := image.Pt(int(int16(le.Uint16(b[16:]))), int(int16(le.Uint16(b[18:]))))
+	return found{here: b[1] != 0, at: at}, nil
+}
+
+// motion implements Device. The pointer stays on the screen, and on the monitor.
+func (s *server) motion(ctx context.Context, dx, dy float64) error {
+	x, y := s.pixels.whole(dx, dy)
+	if x == 0 && y == 0 {
+		return nil
+	}
+	if err := s.home(ctx); err != nil {
+		return err
+	}
+	s.moving = true
+	const relative = 1
+	s.fakeInput(eventMotion, relative, uint16(x), uint16(y))
+	if !s.several && s.monitor == "" {
+		return nil // the server itself keeps it there
+	}
+	now, err := s.find(ctx)
+	if err != nil {
+		return err
+	}
+	inside := now.at.In(s.area)
+	if now.here {
+		s.x = uint16(max(s.area.Min.X, min(s.area.Max.X-1, now.at.X)))
+		s.y = uint16(max(s.area.Min.Y, min(s.area.Max.Y-1, now.at.Y)))
+	}
+	if !now.here || !inside {
+		s.warp() // it is no motion for programs
+	}
+	return nil
+}
+
 // pixel converts a fraction of a number of pixels to a pixel.
 func pixel(f float64, n int) int { return max(0, min(n-1, int(f*float64(n)))) }
 
 // press implements Device.
 func (s *server) press(ctx context.Context, c command) (number byte, err error) {
-	if s.several {
-		s.warp() // a viewer of another screen may have moved it there
+	if err := s.home(ctx); err != nil {
+		return 0, err
 	}
 	if c.kind == button {
 		s.fakeInput(eventButtonPress, byte(c.code), 0, 0)
@@ -229,11 +298,22 @@ func (s *server) text(ctx context.Context, text string) error {
 	return nil
 }
 
-// scroll implements Device.
-func (s *server) scroll(dx, dy float64) {
-	s.turn(dx, wheelRight, wheelLeft)
-	s.turn(dy, wheelUp, wheelDown)
+// scroll implements Device. The wheel's buttons count whole notches.
+func (s *server) scroll(ctx context.Context, dx, dy float64) error {
+	right, up := s.notches.turned(dx, dy)
+	if right == 0 && up == 0 {
+		return nil
+	}
+	if err := s.home(ctx); err != nil {
+		return err
+	}
+	s.turn(right, wheelRight, wheelLeft)
+	s.turn(up, wheelUp, wheelDown)
+	return nil
 }
+
+// forget implements Device.
+func (s *server) forget() { s.pixels, s.notches = remainder{}, remainder{} }
 
 func (s *server) sync(ctx context.Context) error { return s.conn.Sync(ctx) }
 
@@ -254,15 +334,12 @@ func (s *server) close() {
 }
 
 // turn queues notches of the wheel, which are presses of a button.
-func (s *server) turn(notches float64, positive, negative byte) {
+func (s *server) turn(notches int, positive, negative byte) {
 	wheel := positive
 	if notches < 0 {
 		wheel, notches = negative, -notches
 	}
-	if s.several && notches >= 1 {
-		s.warp()
-	}
-	for range int(notches) {
+	for range notches {
 		s.fakeInput(eventButtonPress, wheel, 0, 0)
 		s.fakeInput(eventButtonRelease, wheel, 0, 0)
 	}

@@ -72,6 +72,9 @@ func (r *Remote) notify(method string, args ...any) {
 // Move moves the pointer to a position in the monitor's picture.
 func (r *Remote) Move(x, y float64) { r.notify("NotifyPointerMotionAbsolute", string(r.stream), x, y) }
 
+// MoveBy moves the pointer by pixels, or parts of them.
+func (r *Remote) MoveBy(dx, dy float64) { r.notify("NotifyPointerMotionRelative", dx, dy) }
+
 // Button presses or releases a button, by its Linux code.
 func (r *Remote) Button(code int32, pressed bool) { r.notify("NotifyPointerButton", code, pressed) }
 
@@ -86,6 +89,13 @@ func (r *Remote) Symbol(symbol uint32, pressed bool) {
 // Scroll turns the wheel by notches, down or to the right.
 func (r *Remote) Scroll(axis uint32, notches int32) {
 	r.notify("NotifyPointerAxisDiscrete", axis, notches)
+}
+
+// ScrollSmooth scrolls by parts of notches, to the right and down, as a device does that is neither a wheel nor a
+// finger. That needs no end: with the end of a finger's scrolling, programs go on by themselves.
+func (r *Remote) ScrollSmooth(dx, dy float64) {
+	const notch, continuous = 10, uint32(1 << 3)
+	r.notify("NotifyPointerAxis", notch*dx, notch*dy, continuous)
 }
 
 // Sync waits until mutter has done everything. It returns how many calls mutter refused.
