@@ -124,8 +124,9 @@ func TestModifierComesBack(t *testing.T) {
 		same(t, "shift during a cut", p.keys.got(), "key 42 down", "release")
 		p.says()
 		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Move, X: .5}, time.Now())
-		p.sent++
-		same(t, "a position", p.keys.got(), "move 0.5 0")
+		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Relative, X: 2}, time.Now())
+		p.sent += 2
+		same(t, "a position and a motion", p.keys.got(), "move 0.5 0", "move by 2 0")
 		p.press(30, true)
 		p.press(30, false)
 		p.press(42, false)
@@ -196,7 +197,10 @@ func TestTextWithAHoleEndsThere(t *testing.T) {
 			}
 			time.Sleep(lossPause / 10)
 		}
-		same(t, "after a loss", p.keys.got(), "release")
+		if why := p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Relative, X: 2}, time.Now()); why != "" {
+			t.Errorf("relative motion after a loss: %q", why)
+		}
+		same(t, "after a loss", p.keys.got(), "release", "move by 2 0")
 		if s := p.view(p.v.inputChannel); !s.lost || !s.has {
 			t.Errorf("the session shows %+v; want that input is lost", s)
 		}

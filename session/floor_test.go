@@ -82,6 +82,7 @@ func (k *keyboard) press(what string, pressed bool) {
 }
 
 func (k *keyboard) Move(x, y float64)          { k.note(fmt.Sprintf("move %v %v", x, y)) }
+func (k *keyboard) MoveBy(dx, dy float64)      { k.note(fmt.Sprintf("move by %v %v", dx, dy)) }
 func (k *keyboard) Button(n uint32, down bool) { k.press(fmt.Sprintf("button %d", n), down) }
 func (k *keyboard) Key(code uint32, down bool, letter rune, locks uint8) {
 	what := fmt.Sprintf("key %d", code)
@@ -226,6 +227,13 @@ func TestOneControlsAtATime(t *testing.T) {
 		if s := c.view(b.inputChannel); !s.may || s.has || !s.taken {
 			t.Errorf("the second sees %+v", s)
 		}
+		turn := rift.Event{Kind: rift.Relative, X: 3.5, Y: -2}
+		for v, want := range map[*fakeViewer]string{w: inputNotAllowed, b: inputNoControl, a: ""} {
+			if why := c.deliver(v.inputChannel, turn, time.Now()); why != want {
+				t.Errorf("relative motion of %s: %q; want %q", v.session, why, want)
+			}
+		}
+		same(t, "the motion of who has control", c.keys.got(), "move by 3.5 -2")
 
 		// A key that is held is input, however long.
 		time.Sleep(time.Minute)
@@ -520,7 +528,7 @@ func TestInputByDataChannel(t *testing.T) {
 	d := r.control(h)
 	for _, text := range []string{
 		"0801120a0d0000003f150000803e", "08011a0408011001", "08012204081e1001",
-		"2a05150000c0bf",
+		"2a05150000c0bf", "720a0d0000c0bf150000003e", "720a0d0000c07f1500000000", // the last one is not a number
 	} {
 		b, err := hex.DecodeString(text)
 		if err != nil {
@@ -531,13 +539,16 @@ func TestInputByDataChannel(t *testing.T) {
 		}
 	}
 	var did []string
-	eventually(t, "input arrives", func() bool { did = append(did, keys.got()...); return len(did) >= 4 })
-	same(t, "input", did, "move 0.5 0.25", "button 1 down", "key 30 down", "scroll 0 -1.5")
+	eventually(t, "input arrives", func() bool { did = append(did, keys.got()...); return len(did) >= 5 })
+	same(t, "input", did, "move 0.5 0.25", "button 1 down", "key 30 down", "scroll 0 -1.5", "move by -1.5 0.125")
+	eventually(t, "the motion that is not a number is refused", func() bool {
+		return testutil.ToFloat64(h.met.inputDropped.WithLabelValues(rift.FaultRange.String())) == 1
+	})
 	s, err := h.Session(r.id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.Control || !s.MayControl || !s.Controlled || s.Role != "controller" || h.Host().Displays[0].Control != r.id {
+	if !s.Control || !s.MayControl || !s.Controlled || !s.Relative || s.Role != "controller" || h.Host().Displays[0].Control != r.id {
 		t.Errorf("the session shows %+v, the display %+v", s, h.Host().Displays[0])
 	}
 	r.playing(t, 1) // pictures come as before
@@ -589,6 +600,9 @@ func TestDataChannelsThatAreRefused(t *testing.T) {
 				t.Errorf("%d events; want one for the session", n)
 			}
 			r.playing(t, 1)
+			if s, err := h.Session(r.id); err != nil || s.Relative == c.deaf {
+				t.Errorf("the display accepts relative motion: %v, %v; want %v", s.Relative, err, !c.deaf)
+			}
 			if keys.opened != 0 {
 				t.Error("the display's input was opened")
 			}

@@ -71,10 +71,13 @@ func (s *floorState) releaseAllBut(r rift.State) {
 	}
 }
 
+// pointsOnly reports whether an event moves the pointer and does nothing else.
+func pointsOnly(e rift.Event) bool { return e.Kind == rift.Move || e.Kind == rift.Relative }
+
 // restoreModifiers presses the modifiers again that lapsed, before e: it was sent while they were held, or it says
 // that they are not.
 func (s *floorState) restoreModifiers(e rift.Event) {
-	if e.Kind == rift.Move {
+	if pointsOnly(e) {
 		return
 	}
 	for _, code := range slices.Clone(s.lapsed) {
@@ -95,7 +98,7 @@ func (s *floorState) muted(e rift.Event, now time.Time) bool {
 		s.releaseAll()
 		h.lossMuted, h.mutedAt = true, now
 	}
-	if !h.lossMuted || e.Kind == rift.Move {
+	if !h.lossMuted || pointsOnly(e) {
 		return false
 	}
 	h.lossMuted = now.Sub(h.mutedAt) < lossPause || h.mutedAt.Equal(now)
@@ -108,6 +111,8 @@ func (s *floorState) inject(e rift.Event) (dropped string) {
 	switch e.Kind {
 	case rift.Move:
 		s.injector.Move(e.X, e.Y)
+	case rift.Relative:
+		s.injector.MoveBy(e.X, e.Y)
 	case rift.Button:
 		s.injector.Button(e.Code, e.Pressed)
 	case rift.Key:

@@ -14,6 +14,7 @@ type Injector interface {
 	// Losses returns how often what had been given was given up, as the display was out of reach. It grows.
 	Losses() uint64
 	Move(x, y float64)
+	MoveBy(dx, dy float64)
 	Button(number uint32, pressed bool)
 	// Key presses or releases a key. letter and locks are as in rift.Event.
 	Key(code uint32, pressed bool, letter rune, locks uint8)

@@ -239,6 +239,7 @@ type Snapshot struct {
 	MayControl bool `json:"may_control" doc:"The session's input is accepted while no other session controls the display."`
 	Control    bool `json:"control" doc:"The session controls the display."`
 	Controlled bool `json:"controlled" doc:"A session controls the display."`
+	Relative   bool `json:"relative_pointer" doc:"The host accepts relative motion of the mouse for the display (InputMessage.relative). Hosts without this field do not."`
 	InputLost  bool `json:"input_lost" doc:"Input does not reach the display at present. The log says why."`
 
 	Pointer     string  `json:"pointer" set:"Pointer" doc:"How the viewer gets the display's pointer: in the picture, or by a data channel to draw it itself."`

@@ -61,6 +61,11 @@ func (d *desk) run(name string, args ...string) {
 
 func (d *desk) eventually(what string, done func() error) {
 	d.t.Helper()
+	eventually(d.t, what, done)
+}
+
+func eventually(t *testing.T, what string, done func() error) {
+	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for limit := time.Now().Add(patience); ; <-tick.C {
@@ -69,20 +74,32 @@ func (d *desk) eventually(what string, done func() error) {
 			return
 		}
 		if time.Now().After(limit) {
-			d.t.Fatalf("%s: %v", what, err)
+			t.Fatalf("%s: %v", what, err)
 		}
 	}
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{t: t, file: filepath.Join(t.TempDir(), "typed")}
+	d := &desk{t: t, file: filepath.Join(t.TempDir(), "typed"), display: startXvfb(t)}
+	d.program("xterm", "-u8", "-geometry", "100x30+0+0", "-e", "sh", "-c",
+		fmt.Sprintf("stty raw -echo; touch %[1]s; exec dd of=%[1]s bs=1 2>/dev/null", d.file))
+	d.eventually("the terminal", func() error { _, err := os.Stat(d.file); return err })
+	d.j, d.end = injector(t, d.display, "")
+	d.j.Move(.3, .3)
+	eventuallyServed(t, d.j)
+	return d
+}
+
+// startXvfb starts an X server, which ends with the test, and returns its display.
+func startXvfb(t *testing.T, args ...string) (display string) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(context.Background(), "Xvfb", "-displayfd", "3", "-screen", "0", "640x480x24", "-noreset",
-		"-nolisten", "tcp")
+	args = append([]string{"-displayfd", "3", "-screen", "0", "640x480x24", "-noreset", "-nolisten", "tcp"}, args...)
+	cmd := exec.CommandContext(context.Background(), "Xvfb", args...)
 	cmd.ExtraFiles = []*os.File{w}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -96,26 +113,26 @@ func newDesk(t *testing.T) *desk {
 	if err != nil || len(number) == 0 {
 		t.Fatalf("Xvfb does not start: %v", err)
 	}
-	d.display = ":" + strings.TrimSpace(string(number))
-	d.program("xterm", "-u8", "-geometry", "100x30+0+0", "-e", "sh", "-c",
-		fmt.Sprintf("stty raw -echo; touch %[1]s; exec dd of=%[1]s bs=1 2>/dev/null", d.file))
-	d.eventually("the terminal", func() error { _, err := os.Stat(d.file); return err })
-	d.j = New(Config{Display: d.display, Open: XTEST(func(ctx context.Context) (*xproto.Conn, error) {
-		return xproto.Dial(ctx, d.display, nil)
-	}, "", 10*time.Second)}, slog.New(slog.NewTextHandler(t.Output(), nil)), NewMetrics(prometheus.NewRegistry()))
+	return ":" + strings.TrimSpace(string(number))
+}
+
+// injector runs an Injector for a screen of an X server, or one of its monitors, until end.
+func injector(t *testing.T, display, monitor string) (_ *Injector, end func()) {
+	t.Helper()
+	j := New(Config{Display: display, Open: XTEST(func(ctx context.Context) (*xproto.Conn, error) {
+		return xproto.Dial(ctx, display, nil)
+	}, monitor, 10*time.Second)}, slog.New(slog.NewTextHandler(t.Output(), nil)), NewMetrics(prometheus.NewRegistry()))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- d.j.Run(ctx) }()
-	d.end = sync.OnceFunc(func() {
+	go func() { done <- j.Run(ctx) }()
+	end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 	})
-	t.Cleanup(d.end)
-	d.j.Move(.3, .3)
-	eventuallyServed(t, d.j)
-	return d
+	t.Cleanup(end)
+	return j, end
 }
 
 // press presses and releases a key.

@@ -58,6 +58,7 @@ function start() {
 	$("fullscreen-button").addEventListener("click", toggleFullscreen);
 	video.addEventListener("dblclick", () => { if (!control.ready) toggleFullscreen(); });
 	$("take").addEventListener("click", () => connection.take());
+	$("capture").addEventListener("click", () => control.capture());
 	$("fit").addEventListener("click", fit);
 	$("postpone").addEventListener("click", () => connection.postpone());
 	$("keyboard").addEventListener("click", () => control.showKeyboard());
@@ -158,6 +159,10 @@ function onKey(e) {
 	if (e.ctrlKey || e.altKey || e.metaKey || (e.target instanceof Element && e.target.closest("input, select, textarea"))) return;
 	if (e.key === "s" || e.key === "i") overlay.toggle();
 	else if (e.key === "f") toggleFullscreen();
+	else if (e.key === "m" && !$("capture").hidden) {
+		e.preventDefault(); // else the letter goes where the focus goes
+		control.capture();
+	}
 }
 
 start();

@@ -4,6 +4,7 @@ import {MAC, Typist, chunks, composes, letterOf, locksOf} from "./typing.js";
 
 const MOVE_PAUSE = 4; // ms between positions: more than displays show, and a quarter of what the host takes
 const CROWDED = 16384; // bytes in the channel above which positions are dropped and other events wait here
+const FARTHEST = 16384; // pixels of relative motion in one message; the host refuses more
 const CONFIRM_EVERY = 100; // ms between messages about held keys; the host releases them after 300 ms of silence
 
 // CODES has Linux's key codes (input-event-codes.h) by the physical place of the key, KeyboardEvent.code.
@@ -29,7 +30,7 @@ export const CODES = {
 // BUTTONS has the button numbers by their bits in MouseEvent.buttons.
 const BUTTONS = [[1, 1], [2, 3], [4, 2], [8, 8], [16, 9]];
 
-const FIELD = {move: 2, button: 3, key: 4, scroll: 5, text: 15};
+const FIELD = {move: 2, button: 3, key: 4, scroll: 5, relative: 14, text: 15};
 
 function varint(n) {
 	const out = [];
@@ -42,7 +43,7 @@ function varint(n) {
 // that it types, and the state of the locks.
 export function message(kind, a, b, letter = 0, locks = -1) {
 	const body = [];
-	if (kind === "move" || kind === "scroll") {
+	if (kind === "move" || kind === "relative" || kind === "scroll") {
 		const floats = new DataView(new ArrayBuffer(8));
 		floats.setFloat32(0, a, true);
 		floats.setFloat32(4, b, true);
@@ -79,6 +80,9 @@ export function place(x, y, box, width, height) {
 // Ctrl+Alt+Shift or when the user leaves the page. onchange is called when it starts or ends, and when the channel
 // opens or closes.
 //
+// With the mouse captured (Pointer Lock), the display gets the mouse's motion instead of positions, as games need it.
+// That ends with Escape, which the browser handles, or with control.
+//
 // Keys type what they type on the keyboard of the user, whatever the layout of the display is. With places set, the
 // display gets the places of the keys alone.
 export class Control {
@@ -97,18 +101,23 @@ export class Control {
 		this.on = false;
 		this.keys = new Map(); // held keys: the time of the press by code
 		this.buttons = 0; // held buttons, as bits
+		this.relative = false; // the display accepts relative motion
+		this.refused = ""; // why the browser does not capture the mouse
 		this.wanted = null; // the position to send next
+		this.turned = {x: 0, y: 0}; // the relative motion to send next, in pixels
 		this.moved = 0;
 		this.timer = 0;
 		const raw = "onpointerrawupdate" in video ? "pointerrawupdate" : "pointermove";
 		video.addEventListener(raw, (e) => this.point(e));
-		video.addEventListener("pointerdown", (e) => { if (this.on && e.pointerType !== "touch") video.setPointerCapture(e.pointerId); });
+		video.addEventListener("pointerdown", (e) => { if (this.on && !this.captured && e.pointerType !== "touch") video.setPointerCapture(e.pointerId); });
 		video.addEventListener("mousedown", (e) => this.press(e));
 		video.addEventListener("mouseup", (e) => { if (this.on) { e.preventDefault(); this.settle(e); } });
 		for (const name of ["lostpointercapture", "pointercancel"]) video.addEventListener(name, (e) => { if (this.on) this.lift(name === "pointercancel" ? 0 : e.buttons); });
 		video.addEventListener("contextmenu", (e) => { if (this.ready) e.preventDefault(); });
 		video.addEventListener("auxclick", (e) => { if (this.on) e.preventDefault(); });
 		video.addEventListener("wheel", (e) => this.wheel(e), {passive: false});
+		document.addEventListener("pointerlockchange", () => this.locked());
+		document.addEventListener("pointerlockerror", () => { this.refused = "the browser does not allow it"; this.onchange(); });
 		// The listeners run in the capture phase, so that no shortcut of the page receives typed keys.
 		for (const name of ["keydown", "keyup"]) window.addEventListener(name, (e) => this.key(e), {capture: true});
 		window.addEventListener("blur", () => this.leave());
@@ -117,6 +126,38 @@ export class Control {
 	}
 
 	get ready() { return this.channel !== null && this.channel.readyState === "open"; }
+
+	// captured returns whether the display gets the mouse's motion instead of positions.
+	get captured() { return this.on && document.pointerLockElement === this.video; }
+
+	// accept says whether the display accepts relative motion from this user at present.
+	accept(relative) {
+		this.relative = relative;
+		if (!relative && this.captured) document.exitPointerLock();
+	}
+
+	// capture takes control and captures the mouse, during a click or a key of the user.
+	capture() {
+		this.enter();
+		if (!this.on || !this.relative || this.captured || !this.video.requestPointerLock) return;
+		this.refused = "";
+		// Games do their own acceleration. Not every system offers the motion without it. Some browsers return no promise.
+		const ask = (options) => { const p = this.video.requestPointerLock(options); return p ? p : Promise.resolve(); };
+		ask({unadjustedMovement: true})
+			.catch((e) => { if (e.name !== "NotSupportedError") throw e; return ask(); })
+			.then(() => { this.refused = ""; }, (e) => { this.refused = e.message; })
+			.then(() => { if (!this.on && document.pointerLockElement === this.video) document.exitPointerLock(); this.onchange(); });
+	}
+
+	// locked follows the browser, which captures the mouse or releases it.
+	locked() {
+		if (!this.on) return;
+		this.move(); // what was done before
+		this.wanted = null;
+		this.turned = {x: 0, y: 0};
+		if (!this.captured) this.releaseAll();
+		this.onchange();
+	}
 
 	// attach sets the channels of a session, or null.
 	attach(channel, state = null) {
@@ -161,11 +202,13 @@ export class Control {
 	leave() {
 		if (!this.on) return;
 		this.releaseAll();
+		if (this.captured) document.exitPointerLock();
 		this.on = false;
 		this.field.blur();
 		clearTimeout(this.timer);
 		this.timer = 0;
 		this.wanted = null;
+		this.turned = {x: 0, y: 0};
 		if (navigator.keyboard && navigator.keyboard.unlock) navigator.keyboard.unlock();
 		this.onchange();
 	}
@@ -232,6 +275,7 @@ export class Control {
 
 	point(e) {
 		if (!this.on || e.pointerType === "touch") return; // fingers make gestures, see touch.js
+		if (this.captured) { this.turn(e); return; }
 		const all = e.getCoalescedEvents ? e.getCoalescedEvents() : [];
 		const p = this.at(all.length ? all[all.length - 1] : e);
 		if (this.buttons & ~e.buttons) this.lift(e.buttons); // a button was released outside the page
@@ -240,9 +284,17 @@ export class Control {
 		this.flush();
 	}
 
-	// flush sends the newest position, at once or a moment after the previous one.
+	// turn adds to the relative motion. A pixel of the browser is one of the display.
+	turn(e) {
+		if (this.buttons & ~e.buttons) this.lift(e.buttons); // a button was released elsewhere
+		this.turned.x += e.movementX;
+		this.turned.y += e.movementY;
+		this.flush();
+	}
+
+	// flush sends the newest position and the motion, at once or a moment after the previous one.
 	flush() {
-		if (!this.wanted || this.timer) return;
+		if (!this.pending || this.timer) return;
 		const wait = this.waiting || this.channel && this.channel.bufferedAmount >= CROWDED ? MOVE_PAUSE : this.moved + MOVE_PAUSE - performance.now();
 		if (wait > 0) {
 			this.timer = setTimeout(() => { this.timer = 0; this.flush(); }, wait);
@@ -251,16 +303,27 @@ export class Control {
 		this.move();
 	}
 
+	// pending returns whether there is a position or a motion to send.
+	get pending() { return this.wanted !== null || this.turned.x !== 0 || this.turned.y !== 0; }
+
 	move() {
-		const p = this.wanted;
-		if (!p) return;
-		this.wanted = null;
+		if (!this.pending) return;
 		this.moved = performance.now();
-		this.send("move", p.x, p.y);
+		const p = this.wanted, {x, y} = this.turned;
+		this.wanted = null;
+		this.turned = {x: 0, y: 0};
+		const within = (n) => Math.max(-FARTHEST, Math.min(FARTHEST, n));
+		if (x || y) this.send("relative", within(x), within(y));
+		if (p) this.send("move", p.x, p.y);
 	}
 
 	press(e) {
 		if (!this.ready) return;
+		if (this.captured) {
+			e.preventDefault();
+			this.hold(e.buttons);
+			return;
+		}
 		const p = this.at(e);
 		if (!this.on && !p) return;
 		e.preventDefault();
@@ -309,8 +372,9 @@ export class Control {
 	}
 
 	settle(e) {
-		const p = this.at(e);
-		if (p) { this.wanted = p; this.move(); }
+		const p = this.captured ? null : this.at(e);
+		if (p) this.wanted = p;
+		this.move();
 		this.lift(e.buttons);
 	}
 

@@ -109,7 +109,7 @@ export class Pointer {
 
 	// follow takes the position of the user's pointer while the user controls the display.
 	follow(e) {
-		if (!this.control.on || !this.apart) return;
+		if (!this.control.on || !this.apart || this.control.captured) return; // captured, it has no place on the page
 		const box = this.video.getBoundingClientRect();
 		if (!this.video.videoWidth) return;
 		const p = place(e.clientX, e.clientY, box, this.video.videoWidth, this.video.videoHeight);
@@ -135,7 +135,7 @@ export class Pointer {
 		const box = v.getBoundingClientRect(), stage = this.canvas.parentElement.getBoundingClientRect();
 		const scale = Math.min(box.width / v.videoWidth, box.height / v.videoHeight);
 		const width = v.videoWidth * scale, height = v.videoHeight * scale; // of the picture on the page
-		const echo = this.control.on && this.own && performance.now() < this.own.until;
+		const echo = this.control.on && !this.control.captured && this.own && performance.now() < this.own.until;
 		const at = echo ? this.own : {x: (s.x + 0.5) / s.width, y: (s.y + 0.5) / s.height};
 		const sx = width / s.width, sy = height / s.height;
 		const x = box.left - stage.left + (box.width - width) / 2 + at.x * width - (this.hot.x + 0.5) * sx;

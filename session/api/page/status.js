@@ -8,6 +8,9 @@ const STUCK_AFTER = 4000; // ms without a frame, on a screen that changes, befor
 
 const ENDING_SHOWN = 900; // seconds before the end of a session from which the page counts down
 
+// With the keyboard locked, as in full screen, browsers pass a short Escape to the display.
+const CAPTURED = "Escape releases the mouse; in full screen hold it";
+
 const WORDS = {
 	connecting: "connecting", live: "live", frozen: "display lost", refused: "refused", reconnecting: "reconnecting", token: "locked", paused: "paused",
 };
@@ -62,10 +65,16 @@ export class Status {
 		text("control", who);
 		$("control").title = hint;
 		show("hint", Boolean(shown && control.on));
-		text("hint", "Ctrl+Alt+Shift releases mouse and keyboard");
+		$("hint").dataset.captured = control.captured;
+		text("hint", control.captured ? CAPTURED : "Ctrl+Alt+Shift releases mouse and keyboard");
 		show("take", Boolean(shown && s.role === "operator" && s.controlled && !s.control));
-		const mayFit = s.may_control !== false && !(s.controlled && !s.control);
-		show("fit", Boolean(this.connection.state === "live" && control.ready && mayFit && this.displays.resizable(s.display)));
+		const may = s.may_control !== false && !(s.controlled && !s.control);
+		// A host without relative motion, or a display without input, does not say relative_pointer.
+		control.accept(Boolean(may && s.relative_pointer));
+		const capturable = control.ready && control.relative && !control.captured && "requestPointerLock" in control.video;
+		show("capture", Boolean(shown && capturable));
+		$("capture").title = `Capture the mouse (M)${control.refused ? `: ${control.refused}` : ""}`;
+		show("fit", Boolean(this.connection.state === "live" && control.ready && may && this.displays.resizable(s.display)));
 		const refused = this.connection.fitRefused;
 		$("fit").title = `Fit the display to the window${refused ? `: ${refused}` : ""}`;
 		show("keyboard", control.ready);
