@@ -1,0 +1,137 @@
+//go:build integration && linux
+
+package input
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"wavryhost/platform/screencast/screencasttest"
+)
+
+// What wev prints. It calls a discrete axis event axis_stop.
+var (
+	wevMotion = regexp.MustCompile(`motion: [^\n]*x, y: (-?[0-9.]+), (-?[0-9.]+)`)
+	wevAxis   = regexp.MustCompile(`axis: time: [^\n]*axis: ([01]) \([a-z]+\), value: (-?[0-9.]+)`)
+	wevWheel  = regexp.MustCompile(`axis: ([01]) \([a-z]+\), discrete: (-?[0-9]+)`)
+)
+
+// numbers returns the two numbers in all places where a pattern matches.
+func numbers(pattern *regexp.Regexp, text string) (all [][2]float64) {
+	for _, found := range pattern.FindAllStringSubmatch(text, -1) {
+		var pair [2]float64
+		for i := range pair {
+			n, err := strconv.ParseFloat(found[1+i], 64)
+			if err != nil {
+				n = math.NaN()
+			}
+			pair[i] = n
+		}
+		all = append(all, pair)
+	}
+	return all
+}
+
+// A program of GNOME gets motion in full, and fine scrolling as it was given.
+func TestMotionOnGNOME(t *testing.T) {
+	g := screencasttest.Start(t, "640x360")
+	g.Run("sh", "-c", "exec stdbuf -oL wev > wev")
+	out := func() string {
+		b, err := os.ReadFile(g.Path("wev"))
+		if err != nil {
+			return err.Error()
+		}
+		return string(b)
+	}
+	j := New(Config{Display: "test", Open: GNOME(g.Bus, screencasttest.Monitor)},
+		slog.New(slog.NewTextHandler(t.Output(), nil)), NewMetrics(prometheus.NewRegistry()))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	last := func() (at [2]float64) {
+		if all := numbers(wevMotion, out()); len(all) > 0 {
+			at = all[len(all)-1]
+		}
+		return at
+	}
+	// The window may be there a moment after its program.
+	g.Await("the window gets positions", func() bool {
+		j.Move(.25, .5)
+		j.Move(.5, .5)
+		return wevMotion.MatchString(out())
+	})
+	j.Move(.3, .5)
+	j.Button(1, true)
+	j.Button(1, false)
+	eventually(t, "a click", func() error {
+		if !strings.Contains(out(), "state: 0 (released)") {
+			return fmt.Errorf("got %s", out())
+		}
+		return nil
+	})
+	from := last()
+	moved := func(what string, dx, dy float64) {
+		t.Helper()
+		eventually(t, what, func() error {
+			if at := last(); math.Abs(at[0]-from[0]-dx) > .02 || math.Abs(at[1]-from[1]-dy) > .02 {
+				return fmt.Errorf("the pointer went from %v to %v; want %v,%v more", from, at, dx, dy)
+			}
+			return nil
+		})
+	}
+	j.MoveBy(20, -10)
+	moved("a motion", 20, -10)
+	for range 300 {
+		j.MoveBy(.1, .05)
+	}
+	moved("parts of a pixel", 50, 5)
+
+	scrolled := func(what string, from int, axis, units, notches float64, source string) {
+		t.Helper()
+		eventually(t, what, func() error {
+			text := out()[from:]
+			var sum, whole float64
+			for _, n := range numbers(wevAxis, text) {
+				if n[0] == axis {
+					sum += n[1]
+				}
+			}
+			for _, n := range numbers(wevWheel, text) {
+				if n[0] == axis {
+					whole += n[1]
+				}
+			}
+			if math.Abs(sum-units) > .02 || whole != notches || !strings.Contains(text, source) {
+				return fmt.Errorf("got %v units and %v notches; want %v and %v of %q: %s", sum, whole, units, notches,
+					source, text)
+			}
+			return nil
+		})
+	}
+	begun := len(out())
+	for range 4 {
+		j.Scroll(0, -1./16)
+	}
+	scrolled("slow scrolling down", begun, 0, 10./4, 0, "(continuous)")
+	begun = len(out())
+	j.Scroll(.125, 0)
+	scrolled("an eighth of a notch to the right", begun, 1, 10./8, 0, "(continuous)")
+	begun = len(out())
+	j.Scroll(0, 2)
+	scrolled("two notches of a wheel up", begun, 0, -20, -2, "(wheel)")
+}
