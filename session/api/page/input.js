@@ -102,6 +102,7 @@ export class Control {
 		this.keys = new Map(); // held keys: the time of the press by code
 		this.buttons = 0; // held buttons, as bits
 		this.relative = false; // the display accepts relative motion
+		this.adjusted = false; // the browser offers the mouse's motion only as the system has accelerated it
 		this.refused = ""; // why the browser does not capture the mouse
 		this.wanted = null; // the position to send next
 		this.turned = {x: 0, y: 0}; // the relative motion to send next, in pixels
@@ -117,7 +118,6 @@ export class Control {
 		video.addEventListener("auxclick", (e) => { if (this.on) e.preventDefault(); });
 		video.addEventListener("wheel", (e) => this.wheel(e), {passive: false});
 		document.addEventListener("pointerlockchange", () => this.locked());
-		document.addEventListener("pointerlockerror", () => { this.refused = "the browser does not allow it"; this.onchange(); });
 		// The listeners run in the capture phase, so that no shortcut of the page receives typed keys.
 		for (const name of ["keydown", "keyup"]) window.addEventListener(name, (e) => this.key(e), {capture: true});
 		window.addEventListener("blur", () => this.leave());
@@ -141,10 +141,11 @@ export class Control {
 		this.enter();
 		if (!this.on || !this.relative || this.captured || !this.video.requestPointerLock) return;
 		this.refused = "";
-		// Games do their own acceleration. Not every system offers the motion without it. Some browsers return no promise.
-		const ask = (options) => { const p = this.video.requestPointerLock(options); return p ? p : Promise.resolve(); };
-		ask({unadjustedMovement: true})
-			.catch((e) => { if (e.name !== "NotSupportedError") throw e; return ask(); })
+		// Games do their own acceleration. Not every system offers the motion without it.
+		const ask = async (options) => { await this.video.requestPointerLock(options); }; // Safari returns no promise
+		// Browsers limit the requests, so what failed once is not tried again.
+		(this.adjusted ? ask() : ask({unadjustedMovement: true})
+			.catch((e) => { if (e.name !== "NotSupportedError") throw e; this.adjusted = true; return ask(); }))
 			.then(() => { this.refused = ""; }, (e) => { this.refused = e.message; })
 			.then(() => { if (!this.on && document.pointerLockElement === this.video) document.exitPointerLock(); this.onchange(); });
 	}
@@ -204,6 +205,7 @@ export class Control {
 		this.releaseAll();
 		if (this.captured) document.exitPointerLock();
 		this.on = false;
+		this.refused = "";
 		this.field.blur();
 		clearTimeout(this.timer);
 		this.timer = 0;

@@ -8,8 +8,8 @@ const STUCK_AFTER = 4000; // ms without a frame, on a screen that changes, befor
 
 const ENDING_SHOWN = 900; // seconds before the end of a session from which the page counts down
 
-// With the keyboard locked, as in full screen, browsers pass a short Escape to the display.
-const CAPTURED = "Escape releases the mouse; in full screen hold it";
+// In full screen the keyboard is locked, and browsers pass a short Escape to the display.
+const HINTS = {captured: "Escape releases the mouse; in full screen hold it", control: "Ctrl+Alt+Shift releases mouse and keyboard"};
 
 const WORDS = {
 	connecting: "connecting", live: "live", frozen: "display lost", refused: "refused", reconnecting: "reconnecting", token: "locked", paused: "paused",
@@ -65,15 +65,15 @@ export class Status {
 		text("control", who);
 		$("control").title = hint;
 		show("hint", Boolean(shown && control.on));
-		$("hint").dataset.captured = control.captured;
-		text("hint", control.captured ? CAPTURED : "Ctrl+Alt+Shift releases mouse and keyboard");
+		const about = control.captured ? "captured" : control.refused ? "refused" : "control";
+		$("hint").dataset.about = about;
+		text("hint", about === "refused" ? `The browser did not capture the mouse: ${control.refused}` : HINTS[about]);
 		show("take", Boolean(shown && s.role === "operator" && s.controlled && !s.control));
 		const may = s.may_control !== false && !(s.controlled && !s.control);
 		// A host without relative motion, or a display without input, does not say relative_pointer.
 		control.accept(Boolean(may && s.relative_pointer));
 		const capturable = control.ready && control.relative && !control.captured && "requestPointerLock" in control.video;
 		show("capture", Boolean(shown && capturable));
-		$("capture").title = `Capture the mouse (M)${control.refused ? `: ${control.refused}` : ""}`;
 		show("fit", Boolean(this.connection.state === "live" && control.ready && may && this.displays.resizable(s.display)));
 		const refused = this.connection.fitRefused;
 		$("fit").title = `Fit the display to the window${refused ? `: ${refused}` : ""}`;
