@@ -30,15 +30,15 @@ note nothing now of off offer offered offers often ok old oldest only open opera
 overflow overload overshoot oversize own pace packet packetized packets page panic panics parameter part passed peer
 pending per planned platform pli pointer policy polled postponable postpone postponed precondition preferred pressure
 price primary priority probe problem problems protocol proved proven queue range rate ratio ready reason reasons
-received recovered recovery redirected reductions refine refreshes refuse refused release released reload reloads remote
-reopen repeated replaced replayed request requested requests required reserved resizable resized restart result resume
-resumed reused revision revoked rollbacks rolled rotation rtt running saturated scale scroll sdp second seconds secret
-self send sent seq server servers setting share shutdown signature silent similarity since size skipped slow slower
-smaller soon stale stalled start started startup state status steps still stopping stored stream streams subject success
-successful sum summed superseded suspended taken tcp text time timeout timestamp title tls to token too total totals
-traffic transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered unexpected
-unknown unproven unreachable unread unrouted unsent unsupported until unusable up upgrades uptime url urls usable use
-used user username valid value version vp wait waiting whole why width withdrawn without would wrong x y yet
+received recovered recovery redirected reductions refine refreshes refuse refused relative release released reload
+reloads remote reopen repeated replaced replayed request requested requests required reserved resizable resized restart
+result resume resumed reused revision revoked rollbacks rolled rotation rtt running saturated scale scroll sdp second
+seconds secret self send sent seq server servers setting share shutdown signature silent similarity since size skipped
+slow slower smaller soon stale stalled start started startup state status steps still stopping stored stream streams
+subject success successful sum summed superseded suspended taken tcp text time timeout timestamp title tls to token too
+total totals traffic transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered
+unexpected unknown unproven unreachable unread unrouted unsent unsupported until unusable up upgrades uptime url urls
+usable use used user username valid value version vp wait waiting whole why width withdrawn without would wrong x y yet
 `
 
 // replacedWords are words that the vocabulary must not contain, with the term to use.

@@ -548,7 +548,8 @@ func TestInputByDataChannel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.Control || !s.MayControl || !s.Controlled || !s.Relative || s.Role != "controller" || h.Host().Displays[0].Control != r.id {
+	if !s.Control || !s.MayControl || !s.Controlled || !s.Relative || s.Role != "controller" ||
+		h.Host().Displays[0].Control != r.id {
 		t.Errorf("the session shows %+v, the display %+v", s, h.Host().Displays[0])
 	}
 	r.playing(t, 1) // pictures come as before

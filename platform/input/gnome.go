@@ -71,7 +71,7 @@ func (g *gnome) move(x, y float64) {
 	g.remote.Move(float64(pixel(x, g.size.X)), float64(pixel(y, g.size.Y)))
 }
 
-// motion implements Device. Mutter has no limit for it: on a desktop of several monitors the pointer may leave this one.
+// motion implements Device. Mutter cannot limit it: on a desktop of several monitors the pointer may leave this one.
 func (g *gnome) motion(_ context.Context, dx, dy float64) error {
 	g.remote.MoveBy(dx, dy)
 	return nil

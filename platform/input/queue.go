@@ -41,9 +41,9 @@ type command struct {
 }
 
 // queue holds the commands that the display must still execute. A position replaces a position at the end. Motions, and
-// turns of the wheel in one direction, add up there. Buttons and keys keep their order and are never left out. Callers wait for room. If one
-// does not, and there is no room, all waiting commands are dropped and everything is released, so that no key can stay
-// down.
+// turns of the wheel in one direction, add up there. Buttons and keys keep their order and are never left out. Callers
+// wait for room. If one does not, and there is no room, all waiting commands are dropped and everything is released, so
+// that no key can stay down.
 type queue struct {
 	mu     sync.Mutex
 	list   []command

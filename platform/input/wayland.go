@@ -95,7 +95,7 @@ func (c *compositor) arrange(context.Context) error {
 	}
 	if c.output != out.ID {
 		c.output = out.ID
-		c.dismiss()
+		c.dropMover()
 	}
 	c.area, c.desktop = out.Area, image.Rectangle{}
 	for _, o := range c.outputs.List() {
@@ -131,7 +131,7 @@ func (c *compositor) move(x, y float64) {
 // motion implements Device. Motions have a pointer of their own, which the compositor keeps on the output.
 func (c *compositor) motion(_ context.Context, dx, dy float64) error {
 	if c.mover == 0 {
-		c.hire()
+		c.newMover()
 	}
 	x, y := c.pixels.whole(dx*fixed, dy*fixed)
 	if x == 0 && y == 0 {
@@ -145,8 +145,8 @@ func (c *compositor) motion(_ context.Context, dx, dy float64) error {
 // fixed is 1 as a number of the protocol with a fraction.
 const fixed = 256
 
-// hire makes the pointer for motions. A compositor whose manager is older has one that may leave the output.
-func (c *compositor) hire() {
+// newMover makes the pointer for motions. With an older manager it may leave the output.
+func (c *compositor) newMover() {
 	c.mover = c.conn.New(nil)
 	if c.version < 2 {
 		c.conn.Send(c.pointers, 0, c.seat, c.mover)
@@ -155,16 +155,16 @@ func (c *compositor) hire() {
 	c.conn.Send(c.pointers, 2, c.seat, c.output, c.mover)
 }
 
-// dismiss removes the pointer for motions.
-func (c *compositor) dismiss() {
+// dropMover removes the pointer for motions.
+func (c *compositor) dropMover() {
 	if c.mover != 0 {
 		c.conn.Send(c.mover, 8)
 		c.mover = 0
 	}
 }
 
-// scroll implements Device. A notch is 15 units, as with a mouse. Whole notches are those of a wheel. Others are
-// continuous, which needs no end, and of which programs count no notches.
+// scroll implements Device. A notch is 15 units, as with a mouse. Whole notches come from a wheel. Parts come from a
+// continuous source: it needs no end, and programs count no notches of it.
 func (c *compositor) scroll(_ context.Context, dx, dy float64) error {
 	const vertical, horizontal, wheel, continuous, notch = 0, 1, 0, 2, 15
 	x, y := c.turns.turned(dx*notch*fixed, -dy*notch*fixed)

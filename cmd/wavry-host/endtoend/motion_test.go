@@ -151,7 +151,10 @@ func (b *browser) captured(t testing.TB, want bool) {
 			Captured bool
 			Refused  string
 		}
-		if err := b.eval(`({Captured: window.wavry.control.captured, Refused: window.wavry.control.refused})`, &got); err != nil {
+		if err := b.eval(`(() => {
+			const c = window.wavry.control;
+			return {Captured: c.captured, Refused: c.refused};
+		})()`, &got); err != nil {
 			return err
 		}
 		if got.Captured != want {

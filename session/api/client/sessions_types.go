@@ -174,6 +174,9 @@ type Session struct {
 	Reason QualityReason `json:"reason,omitempty"`
 	// Bitrate that recently reached the viewer, in bit/s.
 	ReceivedBitrate int `json:"received_bitrate,omitempty"`
+	// The host accepts relative motion of the mouse for the display (InputMessage.relative). Hosts without this
+	// field do not.
+	RelativePointer bool `json:"relative_pointer,omitempty"`
 	// Address from which the offer came.
 	Remote string `json:"remote,omitempty"`
 	// ID of the used reservation.
