@@ -180,40 +180,83 @@ func TestSlowScrollingOnX(t *testing.T) {
 	})
 }
 
-// Motion is on the screen of its viewer, wherever the pointer was, and a button after it stays where a program has put
-// the pointer.
-func TestMotionOnTwoScreens(t *testing.T) {
-	display := startXvfb(t, "-screen", "1", "800x600x24")
-	first, _ := injector(t, display+".0", "")
-	second, _ := injector(t, display+".1", "")
-	one, two := newPlayer(t, display+".0"), newPlayer(t, display+".1")
-	first.Move(.5, .5)
-	one.waits("a position on the first", image.Pt(320, 240))
-	first.MoveBy(10, 20)
-	one.waits("a motion on the first", image.Pt(330, 260))
-	second.Move(.5, .5)
-	two.waits("a position on the second", image.Pt(400, 300))
-	first.MoveBy(5, 5)
-	one.waits("a motion on the first again", image.Pt(335, 265))
-	second.MoveBy(-7, 0.5)
-	second.MoveBy(0, 0.5)
-	two.waits("a motion on the second", image.Pt(393, 301))
-	warp := two.conn.Send(opWarpPointer, 0, 0, two.conn.Screen.Root, 0, 0, xproto.Pair(100, 200))
-	if err := two.conn.Check(t.Context(), warp); err != nil {
+// step does something with a device, and waits until the server has done it.
+func step(t *testing.T, s *server, do func(ctx context.Context) error) {
+	t.Helper()
+	if err := do(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	second.Button(1, true)
-	second.Scroll(0, 1)
-	second.Button(1, false)
-	eventually(t, "the wheel", func() error {
-		two.at()
-		if two.buttons[wheelUp] != 1 || two.buttons[1] != 1 {
-			return fmt.Errorf("buttons %v", two.buttons)
+	if err := s.sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Motion is on the screen of its viewer, wherever the pointer was, and a button after it stays where a program has put
+// the pointer. There are no Injectors: two that work at the same time would move the one pointer back and forth.
+func TestMotionOnTwoScreens(t *testing.T) {
+	display := startXvfb(t, "-screen", "1", "800x600x24")
+	open := func(display string) *server {
+		d, err := XTEST(func(ctx context.Context) (*xproto.Conn, error) {
+			return xproto.Dial(ctx, display, nil)
+		}, "", 10*time.Second)(t.Context())
+		if err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	})
-	two.waits("a program's position", image.Pt(100, 200))
-	two.moved("what the second screen's programs saw", 15-7, 25+1)
+		t.Cleanup(d.close)
+		s, ok := d.(*server)
+		if !ok {
+			t.Fatalf("got %T", d)
+		}
+		return s
+	}
+	first, second := open(display+".0"), open(display+".1")
+	one, two := newPlayer(t, display+".0"), newPlayer(t, display+".1")
+	is := func(p *player, what string, want image.Point) {
+		t.Helper()
+		if at, here := p.at(); !here || at != want {
+			t.Errorf("%s: the pointer is at %v, on the screen: %v; want %v", what, at, here, want)
+		}
+	}
+	move := func(s *server) {
+		t.Helper()
+		step(t, s, func(context.Context) error { s.move(.5, .5); return nil })
+	}
+	by := func(s *server, dx, dy float64) {
+		t.Helper()
+		step(t, s, func(ctx context.Context) error { return s.motion(ctx, dx, dy) })
+	}
+	for range 2 {
+		move(first)
+		is(one, "a position on the first", image.Pt(320, 240))
+		by(first, 10, 20)
+		is(one, "a motion on the first", image.Pt(330, 260))
+		move(second)
+		is(two, "a position on the second", image.Pt(400, 300))
+		by(first, 5, 5)
+		is(one, "a motion on the first again", image.Pt(335, 265))
+		by(second, -7, .5)
+		by(second, 0, .5)
+		is(two, "a motion on the second", image.Pt(393, 301))
+		two.moved("what programs saw", 15-7, 25+1)
+		warp := two.conn.Send(opWarpPointer, 0, 0, two.conn.Screen.Root, 0, 0, xproto.Pair(100, 200))
+		if err := two.conn.Check(t.Context(), warp); err != nil {
+			t.Fatal(err)
+		}
+		step(t, second, func(ctx context.Context) error {
+			if _, err := second.press(ctx, command{kind: button, code: 1}); err != nil {
+				return err
+			}
+			second.release(button, 1)
+			return second.scroll(ctx, 0, 1)
+		})
+		is(two, "a program's position", image.Pt(100, 200))
+		by(second, 2000, 0)
+		is(two, "the edge", image.Pt(799, 200))
+		two.moved("motion over the edge", 2000, 0)
+	}
+	if two.buttons[wheelUp] != 2 || two.buttons[1] != 2 {
+		t.Errorf("buttons %v", two.buttons)
+	}
 }
 
 // The pointer stays on the viewer's monitor. Programs get all of the motion.
