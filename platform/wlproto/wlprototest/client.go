@@ -155,6 +155,10 @@ func (c *Client) request(id uint32, op uint16, b []byte) {
 	arg := func(i int) uint32 { return le.Uint32(b[4*i:]) }
 	switch o := o.(type) {
 	case named:
+		if o == virtualPointer && op == 8 {
+			c.destroy(id, true)
+			return
+		}
 		c.global(string(o), op, b)
 	case *pool:
 		if op == 0 {
@@ -194,6 +198,9 @@ func (c *Client) announce(g global) {
 		c.event(id, 0, g.name, g.iface, g.version)
 	}
 }
+
+// virtualPointer is the interface of the objects of zwlr_virtual_pointer_manager_v1.
+const virtualPointer named = "zwlr_virtual_pointer_v1"
 
 func (c *Client) global(iface string, op uint16, b []byte) {
 	arg := func(i int) uint32 { return le.Uint32(b[4*i:]) }
@@ -249,6 +256,10 @@ func (c *Client) global(iface string, op uint16, b []byte) {
 		c.track(arg(0), src.screen)
 	case iface == "wl_seat":
 		c.seat(op, arg(0))
+	case iface == "zwlr_virtual_pointer_manager_v1" && op != 1: // the new object is the last argument
+		c.objects[le.Uint32(b[len(b)-4:])] = virtualPointer
+	case iface == "zwp_virtual_keyboard_manager_v1":
+		c.objects[arg(1)] = named("zwp_virtual_keyboard_v1")
 	}
 }
 
