@@ -334,7 +334,7 @@ func TestPointerOnSway(t *testing.T) {
 		out := watch.out.String()
 		for _, want := range []string{
 			"button: 272 (left), state: 1 (pressed)", "button: 272 (left), state: 0 (released)",
-			"axis: 0 (vertical), value: 15.0",
+			"axis: 0 (vertical), value: 25.0", // 200/120 of 15
 		} {
 			if !strings.Contains(out, want) {
 				return fmt.Errorf("no %q in %s", want, tail(out, 2000))
