@@ -86,10 +86,11 @@ func TestMotionOnSway(t *testing.T) {
 			return nil
 		})
 	}
-	// The window may be there a moment after its program.
+	// The window may be there a moment after its program. Two positions at a time might become one.
+	place := .25
 	eventually(t, patience, "the window gets positions", func() error {
-		j.Move(.25, .25)
-		j.Move(.5, .5)
+		place = .75 - place
+		j.Move(place, place)
 		if !wevMotion.MatchString(watch.out.String()) {
 			return errNotYet
 		}
