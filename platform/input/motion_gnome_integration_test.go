@@ -88,7 +88,7 @@ func TestMotionOnGNOME(t *testing.T) {
 		return at
 	}
 	// The window comes a moment after its program, and mutter animates that: then distances are shorter. Two positions
-	// at a time might become one, so each waits for the one before, but not for ever.
+	// at a time might become one, so each waits a while for the one before.
 	var from [2]float64
 	place, seen, looks := .3, 0, 0
 	g.Await("the window is in place", func() bool {
