@@ -8,62 +8,19 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"regexp"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/platform/screencast/screencasttest"
+	"wavryhost/platform/wlproto/wlprototest"
 )
-
-// What wev prints. It calls a discrete axis event axis_stop.
-var (
-	wevMotion = regexp.MustCompile(`motion: [^\n]*x, y: (-?[0-9.]+), (-?[0-9.]+)`)
-	wevAxis   = regexp.MustCompile(`axis: time: [^\n]*axis: ([01]) \([a-z]+\), value: (-?[0-9.]+)`)
-	wevWheel  = regexp.MustCompile(`axis: ([01]) \([a-z]+\), discrete: (-?[0-9]+)`)
-)
-
-// numbers returns the two numbers in all places where a pattern matches.
-func numbers(pattern *regexp.Regexp, text string) (all [][2]float64) {
-	for _, found := range pattern.FindAllStringSubmatch(text, -1) {
-		var pair [2]float64
-		for i := range pair {
-			n, err := strconv.ParseFloat(found[1+i], 64)
-			if err != nil {
-				n = math.NaN()
-			}
-			pair[i] = n
-		}
-		all = append(all, pair)
-	}
-	return all
-}
-
-var wevPointer = regexp.MustCompile(`\[([0-9]+): +wl_pointer\]`)
-
-// onePointer returns the lines of the newest wl_pointer. Wev makes another one each time the seat gets a device, and
-// then prints each event twice.
-func onePointer(text string) string {
-	all := wevPointer.FindAllStringSubmatch(text, -1)
-	if len(all) == 0 {
-		return ""
-	}
-	var lines []string
-	for line := range strings.Lines(text) {
-		if found := wevPointer.FindStringSubmatch(line); found != nil && found[1] == all[len(all)-1][1] {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "")
-}
 
 // A program of GNOME gets motion in full, and fine scrolling as it was given.
 func TestMotionOnGNOME(t *testing.T) {
 	g := screencasttest.Start(t, "1280x720") // mutter resizes windows that are too large
 	g.Run("sh", "-c", "exec stdbuf -oL wev > wev")
-	out := func() string {
+	read := func() string {
 		b, err := os.ReadFile(g.Path("wev"))
 		if err != nil {
 			return err.Error()
@@ -82,7 +39,7 @@ func TestMotionOnGNOME(t *testing.T) {
 		}
 	}()
 	last := func() (at [2]float64) {
-		if all := numbers(wevMotion, onePointer(out())); len(all) > 0 {
+		if all := wlprototest.ReadWev(read()).Motions; len(all) > 0 {
 			at = all[len(all)-1]
 		}
 		return at
@@ -92,7 +49,7 @@ func TestMotionOnGNOME(t *testing.T) {
 	var from [2]float64
 	place, seen, looks := .3, 0, 0
 	g.Await("the window is in place", func() bool {
-		all := numbers(wevMotion, onePointer(out()))
+		all := wlprototest.ReadWev(read()).Motions
 		n := len(all)
 		if looks++; n == seen && looks < 50 {
 			return false
@@ -135,34 +92,18 @@ func TestMotionOnGNOME(t *testing.T) {
 	scrolled := func(what string, from int, axis, units, notches float64, source string) {
 		t.Helper()
 		eventually(t, what, func() error {
-			text := onePointer(out()[from:])
-			var sum, whole float64
-			for _, n := range numbers(wevAxis, text) {
-				if n[0] == axis {
-					sum += n[1]
-				}
-			}
-			for _, n := range numbers(wevWheel, text) {
-				if n[0] == axis {
-					whole += n[1]
-				}
-			}
-			if math.Abs(sum-units) > .02 || whole != notches || !strings.Contains(text, source) {
-				return fmt.Errorf("got %v units and %v notches; want %v and %v of %q: %s", sum, whole, units, notches,
-					source, text)
-			}
-			return nil
+			return wlprototest.ReadWev(read()[from:]).Scrolled(axis, units, notches, source)
 		})
 	}
-	begun := len(out())
+	begun := len(read())
 	for range 4 {
 		j.Scroll(0, -1./16)
 	}
 	scrolled("slow scrolling down", begun, 0, 10./4, 0, "(continuous)")
-	begun = len(out())
+	begun = len(read())
 	j.Scroll(.125, 0)
 	scrolled("an eighth of a notch to the right", begun, 1, 10./8, 0, "(continuous)")
-	begun = len(out())
+	begun = len(read())
 	j.Scroll(0, 2)
 	scrolled("two notches of a wheel up", begun, 0, -20, -2, "(wheel)")
 }

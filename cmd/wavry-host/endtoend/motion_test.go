@@ -10,8 +10,6 @@ import (
 	"log/slog"
 	"math"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/platform/input"
+	"wavryhost/platform/wlproto/wlprototest"
 )
 
 // injector runs an Injector for sway's first output, until the test ends.
@@ -43,47 +42,6 @@ func (s *compositor) injector(t *testing.T) *input.Injector {
 	return j
 }
 
-// numbers returns the numbers in all places where a pattern matches.
-func numbers(pattern *regexp.Regexp, text string) (all [][]float64) {
-	for _, found := range pattern.FindAllStringSubmatch(text, -1) {
-		var list []float64
-		for _, group := range found[1:] {
-			n, err := strconv.ParseFloat(group, 64)
-			if err != nil {
-				n = math.NaN()
-			}
-			list = append(list, n)
-		}
-		all = append(all, list)
-	}
-	return all
-}
-
-// What wev prints. It calls a discrete axis event axis_stop.
-var (
-	wevMotion = regexp.MustCompile(`motion: [^\n]*x, y: (-?[0-9.]+), (-?[0-9.]+)`)
-	wevAxis   = regexp.MustCompile(`axis: time: [^\n]*axis: ([01]) \([a-z]+\), value: (-?[0-9.]+)`)
-	wevWheel  = regexp.MustCompile(`axis: ([01]) \([a-z]+\), discrete: (-?[0-9]+)`)
-)
-
-var wevPointer = regexp.MustCompile(`\[([0-9]+): +wl_pointer\]`)
-
-// onePointer returns the lines of the newest wl_pointer. Wev makes another one each time the seat gets a device, and
-// then prints each event twice.
-func onePointer(text string) string {
-	all := wevPointer.FindAllStringSubmatch(text, -1)
-	if len(all) == 0 {
-		return ""
-	}
-	var lines []string
-	for line := range strings.Lines(text) {
-		if found := wevPointer.FindStringSubmatch(line); found != nil && found[1] == all[len(all)-1][1] {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines, "")
-}
-
 // A program of sway gets the motion in full, and fine scrolling as it was given. The pointer stays on the output.
 func TestMotionOnSway(t *testing.T) {
 	t.Parallel()
@@ -94,7 +52,7 @@ func TestMotionOnSway(t *testing.T) {
 		t.Helper()
 		act()
 		eventually(t, patience, what, func() error {
-			all := numbers(wevMotion, watch.out.String())
+			all := wlprototest.ReadWev(watch.out.String()).Motions
 			if len(all) == 0 {
 				return errNotYet
 			}
@@ -109,7 +67,7 @@ func TestMotionOnSway(t *testing.T) {
 	eventually(t, patience, "the window gets positions", func() error {
 		place = .75 - place
 		j.Move(place, place)
-		if !wevMotion.MatchString(watch.out.String()) {
+		if len(wlprototest.ReadWev(watch.out.String()).Motions) == 0 {
 			return errNotYet
 		}
 		return nil
@@ -129,23 +87,7 @@ func TestMotionOnSway(t *testing.T) {
 	scrolled := func(what string, from int, axis, units, notches float64, source string) {
 		t.Helper()
 		eventually(t, patience, what, func() error {
-			out := onePointer(watch.out.String()[from:])
-			var sum, whole float64
-			for _, n := range numbers(wevAxis, out) {
-				if n[0] == axis {
-					sum += n[1]
-				}
-			}
-			for _, n := range numbers(wevWheel, out) {
-				if n[0] == axis {
-					whole += n[1]
-				}
-			}
-			if math.Abs(sum-units) > .02 || whole != notches || !strings.Contains(out, source) {
-				return fmt.Errorf("got %v units and %v notches; want %v and %v of %q: %s", sum, whole, units, notches,
-					source, tail(out, 1000))
-			}
-			return nil
+			return wlprototest.ReadWev(watch.out.String()[from:]).Scrolled(axis, units, notches, source)
 		})
 	}
 	from := len(watch.out.String())
