@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// formerProgram is a copy of the program that a daemon runs. It lies beside the installed program while an upgrade may
-// go back to it.
+// formerProgram is a copy of the program that a daemon runs. It is in the folder of the installed program while an
+// upgrade may go back to it.
 type formerProgram struct {
 	copied, installed string // paths
 }
@@ -57,7 +57,7 @@ func keepFormer(pid int) (*formerProgram, error) {
 	return f, f.keep(runs, now.Mode().Perm())
 }
 
-// keep copies the program beside the installed one, from where a rename puts it back.
+// keep copies the program into the folder of the installed one, so that a rename puts it back.
 func (f *formerProgram) keep(program io.Reader, mode os.FileMode) error {
 	file, err := os.CreateTemp(filepath.Dir(f.installed), "."+filepath.Base(f.installed)+".former-*")
 	if err != nil {
@@ -71,7 +71,7 @@ func (f *formerProgram) keep(program io.Reader, mode os.FileMode) error {
 	return err
 }
 
-// restore puts the former program back in place of the installed one.
+// restore replaces the installed program by the former one.
 func (f *formerProgram) restore() error {
 	if err := os.Rename(f.copied, f.installed); err != nil {
 		return err

@@ -148,7 +148,7 @@ func (u upgrade) into(
 // kept keeps the program that the daemon runs. It returns nil where there is nothing to go back to.
 func (u upgrade) kept(ctx context.Context) (*formerProgram, error) {
 	if u.watch == 0 {
-		return nil, nil //nolint:nilnil // nobody wants to go back
+		return nil, nil //nolint:nilnil // there is no watch
 	}
 	former, err := u.keep(ctx)
 	switch {

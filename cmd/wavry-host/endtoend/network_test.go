@@ -26,7 +26,7 @@ func TestBandwidthLimit(t *testing.T) {
 	b := openBrowser(t, l.viewer, h.page(""))
 	b.waitFrames(t, 10, patience)
 
-	// The quality follows the rate, not the content: a moving picture of this size and rate counts as good from 480 kbit/s.
+	// The quality follows the rate, not the content: pictures of this size and rate count as good from 480 kbit/s.
 	const high, low = 2_000_000, 480_000
 	// The encoder may be too slow on a busy machine, which is not the link's fault.
 	overloaded := func(s snapshot) bool { return s.Reason == "encoder_overload" }
