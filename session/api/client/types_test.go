@@ -44,6 +44,9 @@ var generated = []struct {
 			"ICEServer",
 		}, name)
 	}},
+	{"links_types.go", func(name string, _ schema) bool {
+		return slices.Contains([]string{"FleetLink", "GatewayLink", "RelayStatus", "ProgramTrial", "SelfProbe"}, name)
+	}},
 	{"types.go", func(string, schema) bool { return true }},
 }
 
