@@ -17,9 +17,6 @@ type formerProgram struct {
 	copied, installed string // paths
 }
 
-// errNoFormer means that the daemon runs the program that is installed.
-var errNoFormer = errors.New("the daemon runs the installed program")
-
 // keepFormer copies the program that a process runs. The kernel keeps that until the process ends, also when an update
 // has replaced its file. The process must have been started by an absolute path, as service managers do.
 func keepFormer(pid int) (*formerProgram, error) {
@@ -46,12 +43,9 @@ func keepFormer(pid int) (*formerProgram, error) {
 		return nil, err
 	}
 	defer func() { _ = runs.Close() }()
-	now, err := os.Stat(installed)
+	now, err := os.Stat(installed) // the former one gets its mode
 	if err != nil {
 		return nil, err
-	}
-	if before, err := runs.Stat(); err != nil || os.SameFile(before, now) {
-		return nil, errors.Join(err, errNoFormer)
 	}
 	f := &formerProgram{installed: installed}
 	return f, f.keep(runs, now.Mode().Perm())

@@ -19,7 +19,7 @@ import (
 // upgradeCmd is "wavry-host upgrade".
 type upgradeCmd struct {
 	IfIdle   bool          `help:"Restart only if there is no session now; otherwise the restart stays pending."`
-	Force    bool          `help:"Restart also if the daemon runs the installed program, if that fails its trial, or if the former one cannot be kept."`                                   //nolint:lll // a struct tag is one line
+	Force    bool          `help:"Restart also if the daemon runs the installed program, or if that fails its trial, and never go back to the former one."`                                //nolint:lll // a struct tag is one line
 	Watch    time.Duration `default:"20s" placeholder:"DURATION" help:"For how long the new program is watched, and replaced by the former one if it does not work. Default: ${default}."` //nolint:lll // a struct tag is one line
 	Deadline time.Duration `placeholder:"DURATION" help:"When the sessions that are left are ended, such as 30m. Default: never."`                                                         //nolint:lll // a struct tag is one line
 	Flags    serviceFlags  `embed:""`
@@ -147,20 +147,18 @@ func (u upgrade) into(
 
 // kept keeps the program that the daemon runs. It returns nil where there is nothing to go back to.
 func (u upgrade) kept(ctx context.Context) (*formerProgram, error) {
-	if u.watch == 0 {
-		return nil, nil //nolint:nilnil // there is no watch
+	if u.watch == 0 || u.force {
+		return nil, nil //nolint:nilnil // the new program stays, whatever it does
 	}
 	former, err := u.keep(ctx)
 	switch {
 	case err == nil:
 		return former, nil
-	case errors.Is(err, errNoFormer):
-		return nil, nil //nolint:nilnil // a restart by force
-	case u.force || errors.Is(err, errors.ErrUnsupported):
+	case errors.Is(err, errors.ErrUnsupported):
 		u.say("there is no way back to the former program: %v", err)
 		return nil, nil //nolint:nilnil // the operator was told
 	}
-	return nil, fmt.Errorf("keep the former program, so that there is a way back: %w; repair that, or use --force "+
+	return nil, fmt.Errorf("keep the former program, so that there is a way back: %w; repair that, or use --watch 0s "+
 		"to do without", err)
 }
 
@@ -175,10 +173,14 @@ func (u upgrade) change(ctx context.Context, drained bool, before session.Host) 
 	return u.finish(ctx, drained, before)
 }
 
-// probe returns why a self-probe of the daemon does not pass, if it makes one.
+// probe returns why a self-probe of the daemon does not pass: errNoProbe if it makes none.
 func (u upgrade) probe(ctx context.Context, daemon caller) error {
-	if err := daemon.call(ctx, "POST", "/v1/self-probe", nil, nil, nil); err != nil {
-		return err // perhaps it is too old
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*probeTime, errors.New("the daemon does not finish its self-probe"))
+	defer cancel()
+	if err := daemon.call(ctx, "POST", "/v1/self-probe", nil, nil, nil); tooOld(err) {
+		return errNoProbe
+	} else if err != nil {
+		return err
 	}
 	for {
 		var h hostStatus
@@ -199,6 +201,12 @@ func (u upgrade) probe(ctx context.Context, daemon caller) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// tooOld reports whether a daemon refused a request because it is of an older version.
+func tooOld(err error) bool {
+	refused, ok := errors.AsType[*refusalError](err)
+	return ok && refused.status == http.StatusNotFound
 }
 
 // errNoProbe means that the daemon makes no self-probe now.
@@ -228,7 +236,7 @@ func (u upgrade) try(ctx context.Context, daemon caller) error {
 	defer cancel()
 	u.say("trying the installed program")
 	err := daemon.call(ctx, "POST", "/v1/trial", nil, nil, nil)
-	if refused, ok := errors.AsType[*refusalError](err); ok && refused.status == http.StatusNotFound {
+	if tooOld(err) {
 		u.say("the daemon is too old to try it")
 		return nil
 	}
