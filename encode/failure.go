@@ -33,6 +33,8 @@ func FailureOf(err error) Failure {
 		return FailureSize
 	case errors.Is(err, ErrNoEncoder):
 		return FailureMissing
+	case errors.Is(err, errUnfinished):
+		return FailureTimeout
 	}
 	return FailureBroken
 }

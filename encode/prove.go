@@ -137,10 +137,7 @@ func (p *Prover) variants(ctx context.Context, profile Profile) (Profile, Proof)
 func (p *Prover) one(ctx context.Context, profile Profile) Proof {
 	proof, err := p.run(ctx, profile)
 	if err != nil {
-		proof = Proof{Why: err.Error(), Failure: FailureBroken}
-		if errors.Is(err, errUnfinished) {
-			proof.Failure = FailureTimeout
-		}
+		proof = Proof{Why: err.Error(), Failure: FailureOf(err)}
 	}
 	proof.Profile, proof.Variant = profile.Name, profile.Variant
 	return proof

@@ -31,7 +31,7 @@ const maxVerification = 64 << 10
 // VerifyInChild runs a program that verifies an encoder and writes the Verification to its standard output as JSON. A
 // driver that crashes or hangs affects only that program.
 func VerifyInChild(ctx context.Context, argv []string, deadline time.Duration) (v Verification, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, deadline, fmt.Errorf("did not finish within %v", deadline))
+	ctx, cancel := context.WithTimeoutCause(ctx, deadline, fmt.Errorf("%w within %v", errUnfinished, deadline))
 	defer cancel()
 	stdout, stderr := &child.Output{Max: maxVerification}, &child.Output{Max: maxStderr, Last: true}
 	err = child.Run(ctx, child.Command{

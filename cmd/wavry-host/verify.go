@@ -74,7 +74,7 @@ func (c *verifyCmd) verify(
 		argv := append([]string{program, "verify-encoder", "--opens", strconv.Itoa(c.Opens)}, childArguments(p)...)
 		v, err := encode.VerifyInChild(ctx, argv, verifyDeadline)
 		if err != nil {
-			v.Proof.Why, v.Proof.Failure = err.Error(), encode.FailureBroken
+			v.Proof.Why, v.Proof.Failure = err.Error(), encode.FailureOf(err)
 		}
 		if v.Proof.Usable {
 			return p, v
