@@ -115,12 +115,12 @@ func (p *selfProbe) locked() bool { return p.config.Auth.Certificates.Mode == "r
 // look makes one probe.
 func (p *selfProbe) look(ctx context.Context) {
 	page, id := p.page.Load(), probed(p.manager.Host()) //nolint:contextcheck // it takes none
-	if page == nil || id == "" || p.locked() {
-		why := "the host takes no sessions, or has no display"
-		if p.locked() {
-			why = "the API requires client certificates, and the daemon has none"
-		}
-		p.skip(why)
+	switch {
+	case p.locked():
+		p.skip("the API requires client certificates, and the daemon has none")
+		return
+	case page == nil || id == "":
+		p.skip("the host takes no sessions, or has no display")
 		return
 	}
 	p.mu.Lock()

@@ -29,7 +29,7 @@ type upgradeCmd struct {
 const (
 	// comeback bounds the wait for the new daemon.
 	comeback = time.Minute
-	// relapse is for how long the new daemon may be silent or unable while it is watched.
+	// relapse is for how long the new daemon may be silent while it is watched.
 	relapse = 10 * time.Second
 )
 
@@ -145,6 +145,16 @@ func (u upgrade) into(
 		"or a repaired one: %w", h.Version, former.installed, err)
 }
 
+// pause waits before the daemon is asked again.
+func (u upgrade) pause(ctx context.Context) error {
+	select {
+	case <-time.After(u.poll):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // kept keeps the program that the daemon runs. It returns nil where there is nothing to go back to.
 func (u upgrade) kept(ctx context.Context) (*formerProgram, error) {
 	if u.watch == 0 || u.force {
@@ -195,10 +205,8 @@ func (u upgrade) probe(ctx context.Context, daemon caller) error {
 		case p.State == api.ProbePassed:
 			return nil
 		}
-		select {
-		case <-time.After(u.poll):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := u.pause(ctx); err != nil {
+			return err
 		}
 	}
 }
@@ -261,10 +269,8 @@ func (u upgrade) try(ctx context.Context, daemon caller) error {
 			return fmt.Errorf("the installed program fails its trial, so the daemon was not restarted: %s; repair that, "+
 				"install the former version, or use --force", strings.Join(t.Problems, "; "))
 		}
-		select {
-		case <-time.After(u.poll):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := u.pause(ctx); err != nil {
+			return err
 		}
 	}
 }
@@ -285,10 +291,8 @@ func (u upgrade) empty(ctx context.Context, daemon caller, h hostStatus) (hostSt
 			u.say("waiting for %s to end", counted(h.Sessions, "session"))
 			last = h.Sessions
 		}
-		select {
-		case <-time.After(u.poll):
-		case <-ctx.Done():
-			return h, context.Cause(ctx)
+		if err := u.pause(ctx); err != nil {
+			return h, err
 		}
 		h = hostStatus{}
 		if err := daemon.call(ctx, "GET", "/v1/host", nil, &h, nil); err != nil {
@@ -308,8 +312,10 @@ func (u upgrade) finish(ctx context.Context, drained bool, before session.Host) 
 	)
 	for {
 		daemon, h, err := u.look(ctx)
-		if gone := lost(before, h.report()); err == nil && !up && len(gone) > 0 {
-			err = fmt.Errorf("the new daemon cannot do what the former one did: %s", strings.Join(gone, "; "))
+		if err == nil && !up {
+			if gone := lost(before, h.report()); len(gone) > 0 {
+				err = fmt.Errorf("the new daemon cannot do what the former one did: %s", strings.Join(gone, "; "))
+			}
 		}
 		now := time.Now()
 		switch {
@@ -334,10 +340,8 @@ func (u upgrade) finish(ctx context.Context, drained bool, before session.Host) 
 				return nil
 			}
 		}
-		select {
-		case <-time.After(u.poll):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := u.pause(ctx); err != nil {
+			return err
 		}
 	}
 }
@@ -360,5 +364,5 @@ func (u upgrade) look(ctx context.Context) (daemon caller, h hostStatus, err err
 
 // report returns what a running daemon can do, as a trial does.
 func (h *hostStatus) report() trialReport {
-	return trialReport{Version: h.Version, Encoders: h.Encoders, Displays: asCandidates(h.Displays)}
+	return trialReport{Encoders: h.Encoders, Displays: asCandidates(h.Displays)}
 }

@@ -264,7 +264,7 @@ func TestUpgradeGoesBack(t *testing.T) {
 		"makes no self-probe": {
 			new: func(int) map[string]any { return with("self_probe", map[string]any{"state": "skipped"}) },
 		},
-		"nobody watches": {new: func(s int) map[string]any { return with("boot_id", s) }, noWatch: true},
+		"without a watch": {new: func(s int) map[string]any { return with("boot_id", s) }, noWatch: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
