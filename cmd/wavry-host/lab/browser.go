@@ -47,15 +47,19 @@ type seen struct {
 	Height        int     `json:"frameHeight"`
 }
 
-// startBrowser starts Chromium in a place, with its profile in dir.
-func startBrowser(ctx context.Context, in *place, dir string, log *os.File) (b *browser, err error) {
-	program := ""
+// findBrowser returns the name of the preferred program that is installed, "" if there is none.
+func findBrowser() string {
 	for _, name := range browsers {
 		if child.Find(name) == nil {
-			program = name
-			break
+			return name
 		}
 	}
+	return ""
+}
+
+// startBrowser starts Chromium in a place, with its profile in dir.
+func startBrowser(ctx context.Context, in *place, dir string, log *os.File) (b *browser, err error) {
+	program := findBrowser()
 	var files []*os.File
 	defer func() {
 		for _, f := range files {
@@ -83,7 +87,7 @@ func startBrowser(ctx context.Context, in *place, dir string, log *os.File) (b *
 			"--no-first-run", "--mute-audio", "--window-size=1280,800", "--autoplay-policy=no-user-gesture-required",
 			"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
 			"--disable-breakpad", "--disable-extensions", "--disable-default-apps",
-			// The page must be painted although nobody looks at it.
+			// Chromium would paint a hidden page less often.
 			"--disable-background-timer-throttling", "--disable-renderer-backgrounding",
 			"--disable-backgrounding-occluded-windows", "about:blank",
 		},

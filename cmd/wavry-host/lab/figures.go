@@ -63,7 +63,7 @@ func (f *Figures) good() float64 { return f.Shares[string(client.QualityGood)] }
 // usable returns the share of time in the states good and constrained.
 func (f *Figures) usable() float64 { return f.good() + f.Shares[string(client.QualityConstrained)] }
 
-// summarize computes the figures of a run from its samples and what the browser knows at its end.
+// summarize computes the figures of a run from its samples and from the last look at the browser.
 func summarize(all []Sample, s seen) (f Figures) {
 	f.FirstFrameSeconds = s.First / 1000
 	f.Freezes, f.FrozenSeconds, f.NACKs, f.KeyframeRequests = s.Freezes, s.FrozenSeconds, s.NACKs, s.PLIs

@@ -83,11 +83,7 @@ type Picture struct {
 // Check returns an error that names what is missing on this machine, and how to install it.
 func Check(cfg Config) error {
 	var missing []string
-	found := false
-	for _, name := range browsers {
-		found = found || child.Find(name) == nil
-	}
-	if !found {
+	if findBrowser() == "" {
 		missing = append(missing, "chromium")
 	}
 	if cfg.Relay && child.Find("turnserver") != nil {

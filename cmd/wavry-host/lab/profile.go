@@ -2,7 +2,6 @@ package lab
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -98,13 +97,4 @@ func Find(name string) (Profile, error) {
 	slices.Sort(names)
 	return Profile{}, fmt.Errorf("lab: no profile is named %q; there are %s. The name of a file ends in .yaml", name,
 		strings.Join(names, ", "))
-}
-
-// problems joins what is wrong with a file.
-func problems(list []string) error {
-	errs := make([]error, 0, len(list))
-	for _, text := range list {
-		errs = append(errs, errors.New(text))
-	}
-	return errors.Join(errs...)
 }

@@ -20,7 +20,7 @@ import (
 type file struct {
 	name     string
 	open     func(trace string) ([]byte, error)
-	problems []string
+	problems []error
 }
 
 // parse reads a profile. open reads a trace that it names.
@@ -48,12 +48,12 @@ func parse(name string, data []byte, open func(string) ([]byte, error)) (Profile
 			f.fail(root, key, "is missing")
 		}
 	}
-	return p, problems(f.problems)
+	return p, errors.Join(f.problems...)
 }
 
 // fail notes what is wrong with a field.
 func (f *file) fail(n *yaml.Node, where, format string, args ...any) {
-	f.problems = append(f.problems, fmt.Sprintf("%s:%d: %s ", f.name, n.Line, where)+fmt.Sprintf(format, args...))
+	f.problems = append(f.problems, fmt.Errorf("%s:%d: %s %s", f.name, n.Line, where, fmt.Sprintf(format, args...)))
 }
 
 // section reads the keys of a mapping, and returns those with a value.

@@ -145,7 +145,7 @@ func TestRoutes(t *testing.T) {
 		w.route(all["host"], data)
 	}
 	if len(w.toViewer.in)+len(w.toHost.in) > 0 {
-		t.Error("packets for nobody are on the links")
+		t.Error("packets for unknown addresses are on the links")
 	}
 }
 
