@@ -33,17 +33,7 @@ func TestGNOMETypes(t *testing.T) {
 		g.Await("the terminal", func() bool { return g.Exists("typed") })
 	}
 	terminal()
-	j := New(Config{Display: "test", Open: GNOME(g.Bus, screencasttest.Monitor)},
-		slog.New(slog.NewTextHandler(t.Output(), nil)), NewMetrics(prometheus.NewRegistry()))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	j := injectGNOME(t, g.Bus)
 	strike := func(code uint32, letter rune) {
 		j.Key(code, true, letter, 0)
 		j.Key(code, false, letter, 0)
@@ -79,4 +69,21 @@ func TestGNOMETypes(t *testing.T) {
 		strike(45, 0)
 		return len(typed()) > 0
 	})
+}
+
+// injectGNOME runs an Injector for GNOME's monitor until the test ends.
+func injectGNOME(t *testing.T, bus string) *Injector {
+	t.Helper()
+	j := New(Config{Display: "test", Open: GNOME(bus, screencasttest.Monitor)},
+		slog.New(slog.NewTextHandler(t.Output(), nil)), NewMetrics(prometheus.NewRegistry()))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return j
 }

@@ -3,14 +3,10 @@
 package input
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"math"
 	"os"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"wavryhost/platform/screencast/screencasttest"
 	"wavryhost/platform/wlproto/wlprototest"
@@ -27,17 +23,7 @@ func TestMotionOnGNOME(t *testing.T) {
 		}
 		return string(b)
 	}
-	j := New(Config{Display: "test", Open: GNOME(g.Bus, screencasttest.Monitor)},
-		slog.New(slog.NewTextHandler(t.Output(), nil)), NewMetrics(prometheus.NewRegistry()))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
+	j := injectGNOME(t, g.Bus)
 	last := func() (at [2]float64) {
 		if all := wlprototest.ReadWev(read()).Motions; len(all) > 0 {
 			at = all[len(all)-1]
