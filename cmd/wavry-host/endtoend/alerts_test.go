@@ -137,7 +137,7 @@ func TestFaultsOfViewersReachAlerts(t *testing.T) {
 		_ = lost.pc.Close() // by a socket that leads nowhere
 	})
 
-	// Viewers that report nothing, from the start or later, so that nobody knows what they see. They fill the host.
+	// Viewers that send no reports, from the start or later. They fill the host.
 	var viewers []*audience
 	for range 3 {
 		a, _ := join(t, h)
