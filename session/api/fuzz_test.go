@@ -237,11 +237,31 @@ func (a *asker) body(d *dice, o object, q *question) (media, body string) {
 		q.valid = false
 		body = a.spoiled(d, body)
 	}
-	if json.Unmarshal([]byte(body), &q.value) == nil && len(body) <= defaultMaxBody {
+	if json.Unmarshal([]byte(body), &q.value) == nil && len(body) <= defaultMaxBody && !repeats(body) {
 		ref, _ := schema["$ref"].(string)
 		q.judged = ref
 	}
 	return media, body
+}
+
+// repeats reports whether a JSON object has a field twice. A schema cannot say that, and the host refuses it.
+func repeats(body string) bool {
+	in, seen := json.NewDecoder(strings.NewReader(body)), make(map[any]bool)
+	if open, err := in.Token(); err != nil || open != json.Delim('{') {
+		return false
+	}
+	for in.More() {
+		name, err := in.Token()
+		if err != nil || seen[name] {
+			return err == nil
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if in.Decode(&value) != nil {
+			return false
+		}
+	}
+	return false
 }
 
 // spoiled changes a JSON text, which may become invalid.
