@@ -71,16 +71,15 @@ type Courier struct {
 
 	mu      sync.Mutex // guards all following fields
 	cfg     Config
-	box     *box          // nil as long as there was no path
+	box     *box // nil as long as there was no path, and before Run
+	running bool
 	changed chan struct{} // closed when cfg changes
 }
 
-// New returns a Courier. It reads the outbox of the daemon before.
+// New returns a Courier. Run reads the outbox of the daemon before, which may still be running.
 func New(s Setup, cfg Config) *Courier {
 	s.Log = s.Log.With("receiver", s.Receiver)
-	c := &Courier{s: s, changed: make(chan struct{})}
-	c.Reconfigure(cfg)
-	return c
+	return &Courier{s: s, cfg: cfg, changed: make(chan struct{})}
 }
 
 // Reconfigure changes what is delivered, and ends a pause. The outbox stays the same.
@@ -90,6 +89,14 @@ func (c *Courier) Reconfigure(cfg Config) {
 	c.cfg = cfg
 	close(c.changed)
 	c.changed = make(chan struct{})
+	if c.running {
+		c.open()
+	}
+}
+
+// open opens the outbox, if there is one. The caller holds mu.
+func (c *Courier) open() {
+	cfg := c.cfg
 	if cfg.Path == "" || c.box != nil {
 		return
 	}
@@ -102,6 +109,13 @@ func (c *Courier) Reconfigure(cfg Config) {
 		c.s.Log.Info("events of the daemon before wait", "events", n)
 	}
 	c.box = b
+}
+
+// started reports whether Run was called.
+func (c *Courier) started() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running
 }
 
 // current returns the configuration, the outbox (nil while no event is kept), and a channel that is closed when the
@@ -117,6 +131,10 @@ func (c *Courier) current() (Config, *box, <-chan struct{}) {
 
 // Run delivers events until ctx ends. Then it collects events no longer; see Flush.
 func (c *Courier) Run(ctx context.Context) error {
+	c.mu.Lock()
+	c.running = true
+	c.open()
+	c.mu.Unlock()
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() {
@@ -181,7 +199,7 @@ func (c *Courier) collect() <-chan struct{} {
 	defer c.taking.Unlock()
 	cfg, b, _ := c.current()
 	list, lost, more := c.s.From.Events(c.after)
-	if len(list) == 0 {
+	if len(list) == 0 || !c.started() {
 		return more
 	}
 	if b == nil {
