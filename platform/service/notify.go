@@ -6,7 +6,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -19,6 +21,8 @@ const sendTimeout = time.Second
 // Notifier informs systemd about the daemon. Without systemd it does nothing.
 type Notifier struct {
 	log *slog.Logger
+	// mute: systemd accepts messages of the main process only, and that is another one.
+	mute atomic.Bool
 }
 
 // NewNotifier returns a notifier of the manager that the environment names.
@@ -61,7 +65,20 @@ func (n *Notifier) Watchdog(ctx context.Context, healthy func() bool) error {
 	}
 }
 
+// Mute keeps messages back, or sends them again. It is for a daemon that is not, or not yet, the main process of its
+// service.
+func (n *Notifier) Mute(on bool) { n.mute.Store(on) }
+
+// LeaveTo makes another process the main process of the service. It accepts no further messages of this one.
+func (n *Notifier) LeaveTo(pid int) {
+	n.send("MAINPID=" + strconv.Itoa(pid))
+	n.Mute(true)
+}
+
 func (n *Notifier) send(state string) {
+	if n.mute.Load() {
+		return
+	}
 	// An unreachable manager does not matter to the daemon. systemd acts on the missing message.
 	if err := notify(state); err != nil {
 		n.log.Warn("service manager not notified", "message", state, "err", err)
