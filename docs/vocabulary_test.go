@@ -21,24 +21,25 @@ config configuration confirm confirmed congested connect connected connecting co
 controller convert cores cpu created critical cut data deadline default degraded delay deleted delivered deliveries
 delivery detail direct direction disabled disconnected dns done down drained draining dropped dtls duplicate duration
 dwell encode encoded end ended ending error errors etag event events exceeding exit expired expires expiry external
-failed failures fallback fallbacks faster faults features field finished fir first fit fixed forbidden forged found fps
-free from frozen full given gone good goversion gpu gpus h half hang hardware hash header height hold http hung ice id
-idle in info input internal io janitor jitter join json keep key keys killed kind label labeled labels large last late
-learnt least left limit limited lines link live load log logging long loss lost malformed many max may mdns media
-megapixel memory messages method min misbehaved missing more motion move moved name needs network new next no none not
-note nothing now of off offer offered offers often ok old oldest only open operator origin other out outbox output
-overflow overload overshoot oversize own pace packet packetized packets page panic panics parameter part passed peer
-pending per planned platform pli pointer policy polled postponable postpone postponed precondition preferred pressure
-price primary priority probe problem problems protocol proved proven queue range rate ratio ready reason reasons
-received recovered recovery redirected reductions refine refreshes refuse refused relative release released reload
-reloads remote reopen repeated replaced replayed request requested requests required reserved resizable resized restart
-result resume resumed reused revision revoked rollbacks rolled rotation rtt running saturated scale scroll sdp second
-seconds secret self send sent seq server servers setting share shutdown signature silent similarity since size skipped
-slow slower smaller soon stale stalled start started startup state status steps still stopping stored stream streams
-subject success successful sum summed superseded suspended taken tcp text time timeout timestamp title tls to token too
-total totals traffic transport tried try type udp unacceptable unasked unauthorized unavailable unchanged undelivered
-unexpected unknown unproven unreachable unread unrouted unsent unsupported until unusable up upgrades uptime url urls
-usable use used user username valid value version vp wait waiting whole why width withdrawn without would wrong x y yet
+failed failures fallback fallbacks faster faults features field finished fir first fit fixed forbidden forged former
+found fps free from frozen full given gone good goversion gpu gpus h half hang hardware hash header height hold http
+hung ice id idle impossible in info input internal io janitor jitter join json keep key keys killed kind label labeled
+labels large last late learnt least left limit limited lines link live load log logging long loss lost malformed many
+max may mdns media megapixel memory messages method min misbehaved missing more motion move moved moving name needs
+network new next no none not note nothing now of off offer offered offers often ok old oldest only open operator origin
+other out outbox output overflow overload overshoot oversize own pace packet packetized packets page panic panics
+parameter part passed peer pending per planned platform pli pointer policy polled postponable postpone postponed
+precondition preferred pressure price primary priority probe problem problems protocol proved proven queue range rate
+ratio ready reason reasons received recovered recovery redirected reductions refine refreshes refuse refused relative
+release released reload reloads remote reopen repeated replaced replayed request requested requests required reserved
+resizable resized restart result resume resumed reused revision revoked rollbacks rolled rotation rtt running saturated
+scale scroll sdp second seconds secret self send sent seq server servers setting share shutdown signature silent
+similarity since size skipped slow slower smaller soon stale stalled start started startup state status steps still
+stopping stored stream streams subject success successful sum summed superseded suspended taken tcp text time timeout
+timestamp title tls to token too total totals traffic transport tried try type udp unacceptable unasked unauthorized
+unavailable unchanged undelivered unexpected unknown unproven unreachable unread unrouted unsent unsupported until
+unusable up upgrades uptime url urls usable use used user username valid value version vp wait waiting whole why width
+withdrawn without would wrong x y yet
 `
 
 // replacedWords are words that the vocabulary must not contain, with the term to use.

@@ -121,6 +121,12 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	v.codec.set(codec.First(len(formats)))
 	etag := v.peer.ETag()
 	p.registry.add(v, t) //nolint:contextcheck // the request is over long before the session
+	if o.Control {
+		err := p.floor.give(v.input, true) //nolint:contextcheck // the display's input outlives the request
+		if err != nil {
+			v.log.Warn("control does not pass on from the former session", "err", err)
+		}
+	}
 	return Answer{ID: v.id, SDP: sdp, ETag: etag}, nil
 }
 
@@ -140,6 +146,15 @@ func within(a adapt.Config, ceiling int) adapt.Config {
 	d := a.WithDefaults()
 	a.Max = min(d.Max, ceiling)
 	a.Min, a.Start, a.Fixed = min(d.Min, a.Max), min(d.Start, a.Max), min(d.Fixed, a.Max)
+	return a
+}
+
+// beside returns an adaptation that begins beside a session on the same path, which it replaces, at half the rate of
+// that; 0 is for none.
+func beside(rate int, a adapt.Config) adapt.Config {
+	if d := a.WithDefaults(); rate > 0 && d.Fixed == 0 {
+		a.Start = min(max(rate/2, d.Min), d.Max)
+	}
 	return a
 }
 
@@ -178,7 +193,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.life = newLife(*p.conf.get(), v.created)
 	v.sample.at, v.setup.begun = v.created, o.begun
 	ceiling := asked.MaxBitrate(format)
-	f, err := p.acquire(ctx, d, o, format, min(p.conf.get().start(), unlimitedIfZero(ceiling)))
+	f, err := p.acquire(ctx, d, o, format, min(cmp.Or(o.Rate/2, p.conf.get().start()), unlimitedIfZero(ceiling)))
 	if err != nil {
 		return nil, "", err
 	}
@@ -203,7 +218,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.adaptation.guard, v.adaptation.met = v.guard, v.met
 	v.adaptation.live, v.adaptation.changed = &v.live, v.transition
 	v.adaptation.recipe = recipe{
-		config: within(p.conf.get().adaptation(picture.X, picture.Y, price, f.on.Rate()), ceiling),
+		config: within(beside(o.Rate, p.conf.get().adaptation(picture.X, picture.Y, price, f.on.Rate())), ceiling),
 		make:   p.conf.get().NewController,
 		about:  record.About{Version: p.conf.get().Version, Session: id, Display: d.ID, Encoder: running.Encoder},
 		limit:  p.conf.get().RecordingLimit, local: p.registry.localStart(), created: v.created,

@@ -80,6 +80,7 @@ type drain struct {
 func (h *HostState) Drain(o DrainOrder) DrainStatus {
 	var s DrainStatus
 	h.change(func(now time.Time) {
+		h.owner.endReservations()
 		h.beginDrain(now, o)
 		s = h.drainStatus()
 	})
@@ -99,7 +100,6 @@ func (h *HostState) beginDrain(now time.Time, o DrainOrder) {
 		d.deadline = now.Add(o.Deadline)
 	}
 	h.drain = d
-	h.owner.endReservations()
 	event := h.emit(Event{Kind: EventDrain, Reason: o.Policy.String(), Owner: o.Owner, Note: o.Note})
 	h.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart,
 		"deadline_seconds", o.Deadline.Seconds(), "postpone_seconds", d.postpone.Seconds(), "owner", o.Owner,

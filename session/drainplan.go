@@ -73,6 +73,7 @@ func (h *HostState) show(s *session) Snapshot {
 	one := s.snapshot()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	one.Moving = h.handedOver
 	if h.drain == nil {
 		return one
 	}

@@ -35,7 +35,9 @@ type HostState struct {
 	drain   *drain        // nil for none
 	cordon  *CordonStatus // nil for none
 	stopped bool          // the daemon ends
-	ordered bool          // an operator requests a state just now
+	// handedOver: another daemon accepts the sessions.
+	handedOver bool
+	ordered    bool // an operator requests a state just now
 
 	// saving has room for one token: somebody keeps the orders.
 	saving chan struct{}

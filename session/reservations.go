@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"wavryhost/session/admission"
@@ -63,6 +64,22 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 	g.log.Info("place "+
 		"reserved", "event", event, "display", l.Display, "hold_seconds", l.Expires.Sub(l.Created).Seconds())
 	return l, nil
+}
+
+// Inherit keeps the places that a former daemon of this host has kept, under their IDs, for the rest of their time.
+func (r *Reservations) Inherit(ctx context.Context, list []admission.Reservation) (err error) {
+	for _, l := range list {
+		left := time.Until(l.Expires)
+		if left <= 0 {
+			continue
+		}
+		_, failed := r.Reserve(ctx, admission.ReservationRequest{
+			ID: l.ID, Display: l.Display, Hold: left, MaxBitrate: l.MaxBitrate, Weight: l.Weight, Region: l.Region,
+			ExternalID: l.ExternalID, Labels: namesOf(l).Labels, Subject: l.Subject,
+		})
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 // namesOf returns the names of a reservation.

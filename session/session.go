@@ -155,6 +155,11 @@ type Offer struct {
 	// Probe marks the offer of the host itself, which watches one of its displays as a viewer would. Its session takes
 	// no place, and no list, event or metric of sessions has it. Journal and metrics have the panics in it.
 	Probe bool
+	// Replaces is the session that this one replaces, of the daemon that this one has taken over from; empty for none.
+	// Rate is the bitrate that its path carried, in bits per second, and Control whether it controlled the display.
+	Replaces string
+	Rate     int
+	Control  bool
 	// TraceParent is the W3C traceparent of the request, which the trace of the set-up continues; empty for none.
 	TraceParent string
 	// RemoteAddr and UserAgent are for the log.
@@ -233,6 +238,7 @@ type Snapshot struct {
 	Reservation string      `json:"reservation,omitempty" doc:"ID of the used reservation."`
 	Expires     time.Time   `json:"expires,omitzero" doc:"When the session's grant expires and ends it."`
 	Ending      *PlannedEnd `json:"ending,omitempty" doc:"The planned end of the session, because the host drains; absent if none is planned."`
+	Moving      bool        `json:"moving" doc:"Another daemon of this host has taken over: the viewer should open a new session that replaces this one (POST /whep/{display}?replaces=ID)."`
 	Path        string      `json:"path,omitempty" set:"Path" doc:"Path of the media: direct or relay; missing before ICE has selected a candidate pair."`
 	Protocol    string      `json:"protocol,omitempty" set:"Protocol" doc:"Protocol of the media between the host and the viewer, or the host's own relay."`
 

@@ -33,6 +33,8 @@ func Ends() []string { return ends[:] }
 
 // ReservationRequest asks to keep a place for a session to come.
 type ReservationRequest struct {
+	// ID is that of a reservation of a former daemon; empty for a new one.
+	ID string
 	// Display is a display's ID, or "default" for the first one.
 	Display string
 	// Hold is how long the place is kept, 2 minutes at most. It defaults to 15 s.
@@ -90,7 +92,7 @@ func (a *Admitter) Reserve(r ReservationRequest, room Request, s Snapshot) (Rese
 		return Reservation{}, err
 	}
 	l := &reservation{Reservation{
-		ID: a.newID(), Display: r.Display, Created: s.Now, Expires: s.Now.Add(r.Hold),
+		ID: cmp.Or(r.ID, a.newID()), Display: r.Display, Created: s.Now, Expires: s.Now.Add(r.Hold),
 		MaxBitrate: r.MaxBitrate, Weight: cmp.Or(r.Weight, room.Weight), Region: r.Region, Subject: r.Subject,
 		ExternalID: r.ExternalID, Labels: r.Labels.Map(),
 	}, load}

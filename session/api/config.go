@@ -11,6 +11,7 @@ import (
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/edge"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/api/handover"
 )
 
 const (
@@ -88,6 +89,17 @@ type Config struct {
 	// that program was not tried. Both may be nil.
 	Try   func()
 	Trial func() *ProgramTrial
+	// Listener is the socket of the daemon that this one takes over from; nil to listen on Listen.
+	Listener net.Listener
+	// Former is the daemon that this one takes over from; nil without one. Changing reports whether the daemon is being
+	// replaced, or has not taken over yet: requests for a change of the host are refused then. It may be nil.
+	Former   *handover.Former
+	Changing func() bool
+	// HandOver starts the program that is installed and leaves the host to it, and returns at once; the remaining
+	// sessions end after the time, unless that is zero. Handover returns how far it has come, or nil before the first
+	// one. Both may be nil.
+	HandOver func(within time.Duration)
+	Handover func() *Handover
 	// SelfProbe requests a self-probe, and returns at once. LastProbe returns the last one, or nil before the first one.
 	// Both may be nil.
 	SelfProbe func()
@@ -159,6 +171,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.SelfProbe == nil {
 		c.SelfProbe = func() {}
+	}
+	if c.HandOver == nil {
+		c.HandOver = func(time.Duration) {}
+	}
+	if c.Changing == nil {
+		c.Changing = func() bool { return false }
 	}
 	if c.Try == nil {
 		c.Try = func() {}

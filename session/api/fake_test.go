@@ -357,6 +357,13 @@ func (m *fakeManager) Renew(id string, hold time.Duration) (admission.Reservatio
 	return admission.Reservation{}, session.ErrUnknownReservation
 }
 
+func (m *fakeManager) Inherit(_ context.Context, list []admission.Reservation) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reservations = append(m.reservations, list...)
+	return nil
+}
+
 func (m *fakeManager) Release(id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

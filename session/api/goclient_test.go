@@ -57,6 +57,7 @@ func TestGoClientCoversTheAPI(t *testing.T) {
 		"probe":        c.Host.ProbeEncoders(ctx),
 		"try":          c.Host.TryProgram(ctx),
 		"self-probe":   c.Host.SelfProbe(ctx),
+		"hand over":    c.Host.HandOver(ctx, client.HandoverRequest{DeadlineSeconds: 9}),
 		"reload":       drop(c.Host.Reload(ctx, client.ReloadRequest{ConfirmSeconds: 9})),
 		"confirm":      c.Host.ConfirmReload(ctx),
 		"health":       c.Host.Health(ctx),

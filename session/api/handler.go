@@ -69,6 +69,10 @@ func (s *Server) endpoint(rt route) http.Handler {
 			s.fail(w, r, err)
 			return
 		}
+		if err := s.succession.refuses(rt, r); err != nil {
+			s.fail(w, r, err)
+			return
+		}
 		ctx := r.Context()
 		if !rt.lasting {
 			var cancel context.CancelFunc
@@ -77,7 +81,9 @@ func (s *Server) endpoint(rt route) http.Handler {
 		}
 		content.Limit(w, r, s.cfg.MaxBody)
 		answer := rt.handle
-		if rt.creates {
+		if s.succession.concerns(rt, r) {
+			answer = s.succession.forward
+		} else if rt.creates {
 			answer = func(w http.ResponseWriter, r *http.Request) error { return s.attempts.once(w, r, rt.handle) }
 		}
 		if err := answer(w, r.WithContext(ctx)); err != nil {

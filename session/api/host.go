@@ -77,6 +77,8 @@ type hostView struct {
 	Platform       string               `json:"platform,omitempty" doc:"System and architecture, such as linux/amd64."`
 	RestartPending bool                 `json:"restart_pending" doc:"Whether an update has replaced the program while the daemon runs the old one. wavry-host upgrade restarts it."`
 	Trial          *ProgramTrial        `json:"trial,omitempty" doc:"The last trial of the installed program, if one was requested since it was installed."`
+	Handover       *Handover            `json:"handover,omitempty" doc:"The last attempt to leave the host to the installed program, if there was one."`
+	Former         *FormerDaemon        `json:"former,omitempty" doc:"The daemon that this one has taken over from, as long as it has sessions."`
 	SelfProbe      *SelfProbe           `json:"self_probe,omitempty" doc:"The last self-probe, if there was one."`
 	Capacity       []admission.Capacity `json:"capacity" doc:"Capacity for further sessions at the usual profiles, as in GET /v1/capacity."`
 	PageURL        string               `json:"page_url,omitempty" doc:"Address of the viewer page, by the address that the daemon listens on. Only operators see it."`
@@ -104,6 +106,12 @@ func (h host) describe(r *http.Request) hostView {
 	}
 	if h.cfg.Trial != nil {
 		v.Trial = h.cfg.Trial()
+	}
+	if h.cfg.Handover != nil {
+		v.Handover = h.cfg.Handover()
+	}
+	if f := h.cfg.Former; f != nil && f.Sessions() >= 0 {
+		v.Former = &FormerDaemon{f.Sessions()}
 	}
 	if h.cfg.LastProbe != nil {
 		v.SelfProbe = h.cfg.LastProbe()

@@ -50,6 +50,25 @@ const (
 	ProbeSkipped = "skipped"
 )
 
+// The states of a handover.
+const (
+	HandoverRunning = "running"
+	// HandoverImpossible means that this daemon cannot leave its sessions to another one.
+	HandoverImpossible = "impossible"
+	HandoverFailed     = "failed"
+)
+
+// Handover is what GET /v1/host shows of the last attempt to leave the host to the installed program.
+type Handover struct {
+	State   string `json:"state" enum:"running,impossible,failed" doc:"State of the attempt. After a success the new daemon answers, which has none."`
+	Problem string `json:"problem,omitempty" doc:"Why it failed, or is impossible on this host, for people."`
+}
+
+// FormerDaemon is what GET /v1/host shows of the daemon that this one has taken over from.
+type FormerDaemon struct {
+	Sessions int `json:"sessions" doc:"Number of its remaining sessions."`
+}
+
 // SelfProbe is what GET /v1/host shows of the last self-probe: the daemon watched a display as a viewer does.
 type SelfProbe struct {
 	State      string    `json:"state" enum:"running,passed,failed,skipped" doc:"State of the self-probe; skipped if the host takes no sessions or has no display."`

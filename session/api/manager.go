@@ -61,6 +61,7 @@ type reservationManager interface {
 	Reservation(id string) (admission.Reservation, error)
 	Renew(id string, hold time.Duration) (admission.Reservation, error)
 	Release(id string) error
+	Inherit(ctx context.Context, list []admission.Reservation) error
 	ICEServers(region, user string, last time.Time) []relay.Server
 }
 

@@ -201,12 +201,14 @@ func reloadable(cfg Config) Config {
 }
 
 func TestReload(t *testing.T) {
-	probed, tried, watched := 0, 0, 0
+	probed, tried, watched, within := 0, 0, 0, time.Duration(0)
 	cfg := reloadable(Config{})
 	cfg.Probe = func() { probed++ }
 	cfg.Try = func() { tried++ }
 	cfg.SelfProbe = func() { watched++ }
 	cfg.LastProbe = func() *SelfProbe { return &SelfProbe{State: ProbeFailed, Problem: "no picture"} }
+	cfg.HandOver = func(d time.Duration) { within = d }
+	cfg.Handover = func() *Handover { return &Handover{State: HandoverFailed, Problem: "it crashed"} }
 	cfg.Trial = func() *ProgramTrial {
 		return &ProgramTrial{State: TrialFailed, Version: "v2", Problems: []string{"encoder libx264: crashed"}}
 	}
@@ -234,7 +236,18 @@ func TestReload(t *testing.T) {
 	if r := post("/v1/self-probe", ""); r.StatusCode != http.StatusAccepted || watched != 1 {
 		t.Errorf("self-probe: %d, %d", r.StatusCode, watched)
 	}
+	r := post("/v1/handover", `{"deadline_seconds": 90}`)
+	if r.StatusCode != http.StatusAccepted || within != 90*time.Second {
+		t.Errorf("handover: %d, %v", r.StatusCode, within)
+	}
+	if got := refusal(t, post("/v1/handover", `{"deadline_seconds": -1}`)); got != problem.BadJSON {
+		t.Errorf("handover in the past: %s", got)
+	}
 	v := decode(t, ask{method: "GET", path: "/v1/host"}.do(h), http.StatusOK)
+	last, ok := v["handover"].(map[string]any)
+	if !ok || last["state"] != HandoverFailed || last["problem"] != "it crashed" {
+		t.Errorf("the host shows the handover %v", v["handover"])
+	}
 	if probe, ok := v["self_probe"].(map[string]any); !ok || probe["state"] != ProbeFailed {
 		t.Errorf("the host shows the self-probe %v", v["self_probe"])
 	}

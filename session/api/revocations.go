@@ -10,6 +10,7 @@ import (
 
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
+	"wavryhost/session/api/handover"
 	"wavryhost/session/api/problem"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,8 +25,10 @@ type revocations struct {
 		Issuer(named string) (string, error)
 		Revoke(now time.Time, issuer, id, subject string) error
 	}
-	read reader
-	log  *slog.Logger
+	// former also has sessions that a revocation may end; nil without a former daemon.
+	former *handover.Former
+	read   reader
+	log    *slog.Logger
 }
 
 // revoking is the body of POST /v1/revocations.
@@ -80,6 +83,15 @@ func (s revocations) create(w http.ResponseWriter, r *http.Request) error {
 			auth.MaxRevocations)
 	}
 	ended := s.mgr.Revoke(issuer, in.Grant, in.Subject)
+	if s.former != nil && s.former.Sessions() >= 0 {
+		var there revocation
+		if err := s.former.Pass(r, in, &there); err != nil {
+			s.log.Error("revocation not known to the former daemon, whose sessions continue", "err", err)
+			return problem.New(problem.Internal, "it is revoked and %d sessions end, but sessions of the former daemon "+
+				"may continue; the host's log has the cause", ended)
+		}
+		ended += there.Ended
+	}
 	if err != nil {
 		s.log.Error("revocation not written; it ends with the daemon", "err", err)
 		return problem.New(problem.Internal, "it is revoked and %d sessions end, but only until the daemon ends: "+

@@ -77,7 +77,7 @@ func (s *Server) routes(gatherer prometheus.Gatherer) []route {
 		sessionRoutes(sessions{s.mgr, s.access, read}),
 		reservationRoutes(reservations{s.mgr, s.access, read}),
 		eventRoutes(events{s.mgr, s.auth, &s.streams, s.stopping}),
-		configurationRoutes(configuration{s.cfg, read}, revocations{s.mgr, s.auth, read, s.log}),
+		configurationRoutes(configuration{s.cfg, read}, revocations{s.mgr, s.auth, s.cfg.Former, read, s.log}),
 	} {
 		all = append(all, part...)
 	}

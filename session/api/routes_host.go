@@ -150,6 +150,18 @@ func configurationRoutes(c configuration, rev revocations) []route {
 				"result. Sessions continue.",
 			Answers: []openapi.Answer{openapi.Empty(202, "The trial has been requested, or is running.")},
 		}),
+		authed("POST", "/v1/handover", c.handOver, openapi.Operation{
+			ID: "handOver", Tag: openapi.TagControl, Summary: "Leave the host to the installed program",
+			Detail: "The daemon starts the program that an update has installed beside itself. Once that works, it accepts " +
+				"the sessions, and the viewer page moves to it without a freeze. Other viewers stay with the former daemon until " +
+				"they leave, or until the deadline. If it does not work, nothing changes; `handover` in GET /v1/host has the " +
+				"reason.",
+			Body: &openapi.Body{
+				Media: content.JSON, Optional: true, Value: handingOver{DeadlineSeconds: 600},
+				Text: "When the remaining sessions end.",
+			},
+			Answers: []openapi.Answer{openapi.Empty(202, "The handover has been requested, or is running.")},
+		}),
 		authed("POST", "/v1/self-probe", c.selfProbe, openapi.Operation{
 			ID: "selfProbe", Tag: openapi.TagControl, Summary: "Watch a display as a viewer does",
 			Detail: "The daemon connects to itself by its public address, decodes pictures, and compares them with what was " +

@@ -55,6 +55,11 @@ func whepRoutes(h *whep.Handler) []route {
 					Text: "How the viewer gets the pointer: in the `picture`, which is the default, or by a data `channel` " +
 						"with the label `pointer`, to draw it itself. Displays that offer it in the picture only show it there.",
 				},
+				{
+					In: "query", Name: "replaces", Value: "",
+					Text: "ID of a session that is `moving`: the new session has its display, ceiling, weight, names and control. " +
+						"The viewer ends the former one as soon as it has the new picture.",
+				},
 				traceParam(),
 			},
 			Body: &openapi.Body{
@@ -66,7 +71,7 @@ func whepRoutes(h *whep.Handler) []route {
 				Status: 201, Media: whep.TypeSDP, Text: "The host's answer.",
 				Header: []string{"Location", "ETag", "Accept-Patch"}, May: []string{"Link"},
 			}},
-			Codes: append(openCodes(), problem.BadRequest, problem.NotAcceptable),
+			Codes: append(openCodes(), problem.BadRequest, problem.NotAcceptable, problem.UnknownSession),
 		})),
 		authed("PATCH", "/whep/sessions/{id}", h.Patch, openapi.Operation{
 			ID: "patchSession", Tag: openapi.TagWHEP, Summary: "Trickle candidates, or restart ICE",

@@ -15,10 +15,15 @@ import (
 // Run listens and serves until ctx ends. Then it waits for the requests in progress, at most Config.ShutdownTimeout,
 // and returns nil. An error means that it could not listen, or not accept any more.
 func (s *Server) Run(ctx context.Context) error {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", s.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
+	ln := s.cfg.Listener
+	if ln == nil {
+		var (
+			lc  net.ListenConfig
+			err error
+		)
+		if ln, err = lc.Listen(ctx, "tcp", s.cfg.Listen); err != nil {
+			return fmt.Errorf("listen on %s: %w", s.cfg.Listen, err)
+		}
 	}
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && (s.cert == nil || !s.cfg.locked()) {
 		// Validate relies on the name localhost. The resolver of this machine may give it another address.
@@ -32,6 +37,11 @@ func (s *Server) Run(ctx context.Context) error {
 // serve serves on ln, and closes it.
 func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	addr := ln.Addr()
+	if tcp, ok := ln.(*net.TCPListener); ok {
+		v := newValve(tcp)
+		s.succession.valve.Store(v)
+		ln = v
+	}
 	ln = s.limited(ln)
 	srv := &http.Server{
 		Handler:           s.handler,
@@ -77,6 +87,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 		close(s.stopping)
 		_ = srv.Close()
 		return fmt.Errorf("serve on %s: %w", addr, err)
+	case <-s.succession.retired:
 	case <-ctx.Done():
 	}
 	close(s.stopping)
@@ -89,6 +100,7 @@ func (s *Server) serve(ctx context.Context, ln net.Listener) error {
 	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve on %s: %w", addr, err)
 	}
+	<-ctx.Done() // a retired server still watches over its sessions
 	return nil
 }
 

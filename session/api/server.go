@@ -41,14 +41,16 @@ type Server struct {
 	page     *page.Page
 	spec     *openapi.Spec
 	document *content.Static
-	handler  http.Handler
-	addr     atomic.Pointer[net.Addr]
+	// succession is for taking over from another daemon, and leaving the host to one.
+	succession *Succession
+	handler    http.Handler
+	addr       atomic.Pointer[net.Addr]
 
 	noted uint64 // the newest event that the audit log has; the goroutine of watch owns it
 
 	hidden   sync.Once     // logs once that a proxy hides its clients
 	streams  atomic.Int32  // number of event streams
-	stopping chan struct{} // closed when Run begins to end
+	stopping chan struct{} // closed when the server ends, or is retired
 }
 
 // Prepare checks a new configuration. It returns the function that applies what can change while the server runs: the

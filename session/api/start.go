@@ -21,7 +21,9 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, mgr: mgr, metrics: m, log: log, audit: audit.New(cfg.Audit), stopping: make(chan struct{})}
+	s := &Server{
+		cfg: cfg, mgr: mgr, metrics: m, log: log, audit: audit.New(cfg.Audit), stopping: make(chan struct{}),
+	}
 	s.limiter = edge.NewLimiter(func() edge.Limits { return s.live.Load().limits })
 	var err error
 	s.auth, err = auth.New(cfg.auth(), auth.Environment{
@@ -32,6 +34,9 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	if err != nil {
 		return nil, err
 	}
+	s.succession = &Succession{
+		former: cfg.Former, changing: cfg.Changing, mgr: mgr, auth: s.auth, retired: make(chan struct{}),
+	}
 	if cfg.TLSCert != "" {
 		expires := func(end time.Time) { m.certificateEnd.Set(float64(end.Unix())) }
 		if s.cert, err = edge.NewCertificate(cfg.TLSCert, cfg.TLSKey, log, expires); err != nil {
@@ -40,7 +45,10 @@ func New(cfg Config, mgr manager, gatherer prometheus.Gatherer, m *Metrics, log 
 	}
 	s.live.Store(cfg.live(s.cert))
 	s.access = access.New(mgr, s.auth, cfg.Grants, s.audit.On(), log)
-	s.whep = whep.New(mgr, s.access)
+	s.whep = whep.New(mgr, s.access, nil)
+	if cfg.Former != nil {
+		s.whep = whep.New(mgr, s.access, cfg.Former)
+	}
 	if s.page, err = page.New(cfg.SourceURL); err != nil {
 		return nil, err
 	}

@@ -56,6 +56,8 @@ type Access struct {
 	mu     sync.Mutex // guards all following fields
 	opened map[string]auth.Principal
 	ended  map[string]auth.Principal
+	// replaced has the sessions that replace one of the former daemon, by the ID of that.
+	replaced map[string]string
 }
 
 // New returns an Access. keepEnded reports whether the caller asks for the principals of ended sessions.
@@ -63,6 +65,7 @@ func New(mgr manager, creds credentials, g *grant.Verifier, keepEnded bool, log 
 	a := &Access{
 		mgr: mgr, creds: creds, keepEnded: keepEnded, log: log,
 		opened: make(map[string]auth.Principal), ended: make(map[string]auth.Principal),
+		replaced: make(map[string]string),
 	}
 	if g != nil {
 		a.grants = g
@@ -133,7 +136,7 @@ func (a *Access) limit(p auth.Principal, o *session.Offer) error {
 		return problem.New(problem.Forbidden, "the %s is not valid for this display",
 			strings.ReplaceAll(p.Credential, "_", " "))
 	}
-	if p.Pass != nil {
+	if p.Pass != nil && o.Replaces == "" {
 		if o.Reservation != "" && o.Reservation != p.Pass.Reservation {
 			return problem.New(problem.Forbidden, "the viewer token is for another reservation")
 		}
@@ -143,7 +146,7 @@ func (a *Access) limit(p auth.Principal, o *session.Offer) error {
 	if g == nil {
 		return nil
 	}
-	if g.Session != "" && g.Session != o.Reservation {
+	if g.Session != "" && g.Session != o.Reservation && o.Replaces == "" {
 		return problem.New(problem.Forbidden, "the grant is valid for one reservation, which the request must name")
 	}
 	o.Grant, o.Expires, o.MaxSessions = g.ID, g.Expires, g.MaxSessions

@@ -23,6 +23,9 @@ func (a *Access) Open(r *http.Request, o session.Offer) (session.Answer, error) 
 	if _, err := a.creds.Lapsed(p, time.Now()); err != nil {
 		return session.Answer{}, err
 	}
+	if o.Replaces != "" {
+		return a.replace(r, p, o)
+	}
 	if p.Pass != nil {
 		return a.openByPass(r, p, o)
 	}
@@ -61,6 +64,28 @@ func (a *Access) openByPass(r *http.Request, p auth.Principal, o session.Offer) 
 		return answer, err
 	}
 	p.Pass.Keep(answer.ID)
+	return answer, nil
+}
+
+// replace opens a session that replaces one of the former daemon, which has said that its owner asks. So the credential
+// is not used another time. If the owner asks again, the session of before ends: it may have come to nothing.
+func (a *Access) replace(r *http.Request, p auth.Principal, o session.Offer) (session.Answer, error) {
+	a.mu.Lock()
+	before := a.replaced[o.Replaces]
+	a.mu.Unlock()
+	if before != "" {
+		a.abandon(r, before, session.EndReplaced)
+	}
+	answer, err := a.create(r, p, o)
+	if err != nil {
+		return answer, err
+	}
+	if p.Pass != nil {
+		p.Pass.Keep(answer.ID)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.replaced[o.Replaces] = answer.ID
 	return answer, nil
 }
 

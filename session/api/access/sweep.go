@@ -51,6 +51,9 @@ func (a *Access) Prune() {
 			a.mu.Unlock()
 		}
 	}
+	a.mu.Lock()
+	maps.DeleteFunc(a.replaced, func(_, id string) bool { _, open := a.opened[id]; return !open })
+	a.mu.Unlock()
 	a.creds.PruneViewers(func(p *auth.Pass) bool {
 		if id := p.Session(); id != "" {
 			_, err := a.mgr.Session(id)

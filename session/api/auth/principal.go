@@ -27,6 +27,8 @@ type Principal struct {
 	// remote is where the request came from. display is the display of the session that was opened with a token. Both
 	// serve to check the token's limits again.
 	remote, display string
+	// vouched: another daemon of this host has authenticated the client.
+	vouched bool
 	// chain is the certificate chain; its first element is the client's own certificate.
 	chain []*x509.Certificate
 }

@@ -108,6 +108,13 @@ func (h Hosts) TryProgram(ctx context.Context) error {
 	return err
 }
 
+// HandOver lets the daemon leave the host to the installed program, without an end of its sessions. Host.Handover says
+// why it did not work, and another daemon answers otherwise.
+func (h Hosts) HandOver(ctx context.Context, in HandoverRequest) error {
+	_, _, err := h.c.call(ctx, request{method: http.MethodPost, path: "/v1/handover"}.with(in), nil)
+	return err
+}
+
 // SelfProbe lets the host watch one of its displays as a viewer does. Host.SelfProbe has the result.
 func (h Hosts) SelfProbe(ctx context.Context) error {
 	_, _, err := h.c.call(ctx, request{method: http.MethodPost, path: "/v1/self-probe"}, nil)

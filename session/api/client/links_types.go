@@ -18,6 +18,12 @@ type FleetLink struct {
 	State string `json:"state"`
 }
 
+// FormerDaemon is the schema of that name in the OpenAPI document.
+type FormerDaemon struct {
+	// Number of its remaining sessions.
+	Sessions int `json:"sessions"`
+}
+
 // GatewayLink is the schema of that name in the OpenAPI document.
 type GatewayLink struct {
 	// Class of the current error, or of the last one.
@@ -40,6 +46,14 @@ type GatewayLink struct {
 	State string `json:"state"`
 	// Name of this host for viewers, once it is known.
 	Username string `json:"username,omitempty"`
+}
+
+// Handover is the schema of that name in the OpenAPI document.
+type Handover struct {
+	// Why it failed, or is impossible on this host, for people.
+	Problem string `json:"problem,omitempty"`
+	// State of the attempt. After a success the new daemon answers, which has none.
+	State string `json:"state"`
 }
 
 // ProgramTrial is the schema of that name in the OpenAPI document.

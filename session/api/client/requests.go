@@ -33,6 +33,12 @@ type DrainRequest struct {
 	PostponeSeconds float64 `json:"postpone_seconds,omitempty"`
 }
 
+// HandoverRequest is the schema of that name in the OpenAPI document.
+type HandoverRequest struct {
+	// When the sessions end that have not moved to the new daemon, in seconds from now; 0 for never.
+	DeadlineSeconds float64 `json:"deadline_seconds,omitempty"`
+}
+
 // Postponing is the schema of that name in the OpenAPI document.
 type Postponing struct {
 	// By how long, in seconds. Default: 300. It is shortened to what the drain allows.

@@ -158,6 +158,9 @@ type Session struct {
 	MaxBitrate int `json:"max_bitrate,omitempty"`
 	// The session's input is accepted while no other session controls the display.
 	MayControl bool `json:"may_control,omitempty"`
+	// Another daemon of this host has taken over: the viewer should open a new session that replaces this one (POST
+	// /whep/{display}?replaces=ID).
+	Moving bool `json:"moving,omitempty"`
 	// Number of sent packets.
 	PacketsSent int `json:"packets_sent,omitempty"`
 	// Path of the media: direct or relay; missing before ICE has selected a candidate pair.

@@ -202,8 +202,12 @@ type Host struct {
 	Features []Feature `json:"features"`
 	// The host's place in a fleet, if it has one.
 	Fleet FleetLink `json:"fleet,omitempty"`
+	// The daemon that this one has taken over from, as long as it has sessions.
+	Former FormerDaemon `json:"former,omitempty"`
 	// The link to a gateway, if there is one.
 	Gateway *GatewayLink `json:"gateway,omitempty"`
+	// The last attempt to leave the host to the installed program, if there was one.
+	Handover Handover `json:"handover,omitempty"`
 	// The configured STUN and TURN servers and their states.
 	ICEServers []RelayStatus `json:"ice_servers,omitempty"`
 	// Permanent ID of the host: the setting host_id, or derived from the machine ID.

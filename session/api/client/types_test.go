@@ -22,8 +22,9 @@ var renamed = map[string]string{
 	"Opening": "SessionRequest", "Opened": "NewSession", "Changing": "SessionChange", "SessionItem": "Session",
 	"Reserving": "ReservationRequest", "Reserved": "NewReservation", "ReservationItem": "Reservation",
 	"Draining": "DrainRequest", "Cordoning": "CordonRequest", "Revoking": "RevocationRequest",
-	"Sizing":    "DisplaySize",
-	"Reloading": "ReloadRequest", "Reloaded": "Reload", "IceServer": "ICEServer", "ServerStatus": "RelayStatus",
+	"Sizing":      "DisplaySize",
+	"HandingOver": "HandoverRequest",
+	"Reloading":   "ReloadRequest", "Reloaded": "Reload", "IceServer": "ICEServer", "ServerStatus": "RelayStatus",
 	"ErrorCode": "Code", "Renewing": "", "Revocation": "", "DisplayList": "", "Health": "", "Readiness": "", "Gap": "",
 }
 
@@ -45,7 +46,9 @@ var generated = []struct {
 		}, name)
 	}},
 	{"links_types.go", func(name string, _ schema) bool {
-		return slices.Contains([]string{"FleetLink", "GatewayLink", "RelayStatus", "ProgramTrial", "SelfProbe"}, name)
+		return slices.Contains([]string{
+			"FleetLink", "GatewayLink", "RelayStatus", "ProgramTrial", "SelfProbe", "Handover", "FormerDaemon",
+		}, name)
 	}},
 	{"types.go", func(string, schema) bool { return true }},
 }

@@ -24,6 +24,8 @@ type Offer struct {
 	// Pointer is how the viewer gets the display's pointer: in the "picture", which is the default, or by a data
 	// "channel".
 	Pointer string
+	// Replaces is the ID of a session that is Moving, and which the viewer ends once it has the picture of this one.
+	Replaces string
 }
 
 // Answer is a session that is open.
@@ -74,7 +76,9 @@ func (w WHEP) Open(ctx context.Context, key string, o Offer) (Answer, error) {
 		method: http.MethodPost, path: displayPath(o.Display), media: mediaSDP, body: []byte(o.SDP),
 		query: url.Values{},
 	}.keyed(key)
-	for name, value := range map[string]string{"reservation": o.Reservation, "region": o.Region, "pointer": o.Pointer} {
+	for name, value := range map[string]string{
+		"reservation": o.Reservation, "region": o.Region, "pointer": o.Pointer, "replaces": o.Replaces,
+	} {
 		if value != "" {
 			r.query.Set(name, value)
 		}

@@ -57,7 +57,7 @@ type Grant struct {
 	Issued, Expires time.Time
 
 	// within are the displays that the issuer may allow; nil for all. stands reports whether the issuer still has the
-	// key that signed the grant.
+	// key that signed the grant; nil for a grant that a former daemon has checked.
 	within []string
 	stands func() bool
 }

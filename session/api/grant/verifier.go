@@ -98,7 +98,7 @@ func (v *Verifier) Verify(compact string) (Grant, error) {
 
 // Stands reports whether the key that signed a grant is still in the set. If no set is known because its address has
 // not answered for too long, the key counts as present.
-func (v *Verifier) Stands(g Grant) bool { return g.stands() }
+func (v *Verifier) Stands(g Grant) bool { return g.stands == nil || g.stands() }
 
 // Spend marks a single-session grant as used; for others it does nothing. The second time it returns an *Error.
 func (v *Verifier) Spend(g Grant) error {

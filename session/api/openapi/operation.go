@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 
@@ -153,6 +154,9 @@ func (rt Route) AllCodes() []problem.Code {
 	if len(Wildcards(rt.Path)) > 0 {
 		add(problem.NotFound) // "." instead of an ID
 	}
+	if rt.ChangesHost() {
+		add(problem.Draining)
+	}
 	if b := rt.Body; b != nil {
 		add(problem.TooLarge, problem.SlowRequest, problem.UnsupportedMediaType, problem.BadRequest)
 		if b.Media == content.JSON {
@@ -169,6 +173,13 @@ func (rt Route) AllCodes() []problem.Code {
 		}
 	}
 	return list
+}
+
+// ChangesHost reports whether a route changes something that outlasts its request and belongs to no session. While
+// another daemon takes over, such requests are refused.
+func (rt Route) ChangesHost() bool {
+	asks := rt.Method == http.MethodGet || rt.Method == http.MethodOptions
+	return !rt.Open && !asks && !strings.Contains(rt.Path, "/sessions/{id}")
 }
 
 // Wildcards returns the names in braces of a path.

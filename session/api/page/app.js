@@ -21,8 +21,9 @@ const gestures = new Gestures(video, control);
 const pointer = new Pointer(video, $("pointer"), control);
 const connection = new Connection({
 	onmedia: (stream) => { video.srcObject = stream; play(); },
+	onmove: (stream, channel, state) => { exchange(stream); control.replace(channel, state); },
 	oninput: (channel, state) => control.attach(channel, state),
-	onpointer: (channel) => pointer.attach(channel),
+	onpointer: (channel, early) => pointer.attach(channel, early),
 	onchange: render,
 });
 const overlay = new Overlay(connection), displays = new Displays(connection);
@@ -115,9 +116,17 @@ function onToken(e) {
 	change();
 }
 
+// exchange plays another stream. The last picture of the present one stays until the first of that: another stream of
+// the element would clear it, other tracks in its stream do not.
+function exchange(stream) {
+	const playing = video.srcObject, old = playing.getTracks();
+	for (const track of stream.getTracks()) playing.addTrack(track);
+	for (const track of old) playing.removeTrack(track);
+}
+
 function play() {
-	const playing = video.play();
-	if (playing) playing.then(() => { if (connection.state === "paused") connection.set("live"); }, (e) => { if (e.name === "NotAllowedError") connection.set("paused"); });
+	const began = video.play();
+	if (began) began.then(() => { if (connection.state === "paused") connection.set("live"); }, (e) => { if (e.name === "NotAllowedError") connection.set("paused"); });
 }
 
 // fit gives the display the size of the place for its picture. Pixels of the page count, not of the screen: on a screen

@@ -12,6 +12,9 @@ const RESTART_LIMIT = 16000; // ms; longer than a host keeps a lost session by d
 const RESTART_PAUSE = 700; // ms between these attempts, plus up to as much at random
 const BACKOFF = [500, 1000, 2000, 4000, 8000, 10000];
 const RETURN_PAUSE = 200; // ms before a new session on a host that has restarted; half of it is random
+const MOVE_PAUSE = 2000; // ms before another attempt to move to the daemon that has taken over
+const STEADY = 6; // pictures of the new daemon before the page shows them
+const STEADY_LIMIT = 300; // ms; a still screen has no more
 const REPORT_INTERVAL = 10000; // ms between reports of the browser's freezes to the host
 export const POSTPONE = 300; // seconds by which the user postpones the end of a session at a time
 const TOKEN_KEY = "wavry-host-token";
@@ -24,10 +27,12 @@ const PATIENT = new Set(["unreachable", "timeout", "too_many_requests"]);
 
 // Connection is in one state: connecting, live, frozen, refused, reconnecting, token (it needs one), or paused (the
 // browser does not play). onmedia is called with the stream to play, oninput with the data channels for input and held
-// keys, or null, onpointer with that for the pointer, or null, and onchange when something else must be shown.
+// keys, or null, onpointer with that for the pointer, or null, and its messages so far, and onchange when something else
+// must be shown. If the host has moved to another daemon, onmove is called instead of the first two.
 export class Connection {
-	constructor({onmedia, oninput, onpointer, onchange}) {
+	constructor({onmedia, onmove, oninput, onpointer, onchange}) {
 		this.onmedia = onmedia;
+		this.onmove = onmove;
 		this.oninput = oninput;
 		this.onpointer = onpointer;
 		this.onchange = onchange;
@@ -46,6 +51,8 @@ export class Connection {
 		this.retryAt = 0;
 		this.lived = false; // a picture was seen since the display was chosen
 		this.timers = {};
+		this.next = null; // the session that is about to replace the present one
+		this.moveAt = 0; // when that may be tried again
 		this.away = false; // the host did not answer the last look
 		this.frames = {count: 0, at: 0};
 	}
@@ -66,12 +73,11 @@ export class Connection {
 	async connect() {
 		this.clear();
 		this.retryAt = 0;
-		if (this.session) this.session.end();
+		this.hangUp();
 		this.oninput(null);
 		this.onpointer(null);
-		const asked = `?pointer=channel${this.region ? `&region=${encodeURIComponent(this.region)}` : ""}`;
-		const mine = this.session = new Session(`whep/${encodeURIComponent(this.display)}${asked}`, this.token, {
-			ontrack: (e) => this.onmedia(e.streams[0] || new MediaStream([e.track])),
+		const mine = this.session = new Session(this.endpoint(), this.token, {
+			ontrack: (e) => this.onmedia(streamOf(e)),
 			onstate: (s) => { if (mine === this.session) this.follow(s); },
 			oninput: (channel, state) => { if (mine === this.session) this.oninput(channel, state); },
 			onpointer: (channel) => { if (mine === this.session) this.onpointer(channel); },
@@ -93,10 +99,62 @@ export class Connection {
 		}
 	}
 
+	// endpoint returns where a session is opened, or one that replaces a session.
+	endpoint(replaced) {
+		const region = this.region ? `&region=${encodeURIComponent(this.region)}` : "";
+		return `whep/${encodeURIComponent(this.display)}?pointer=channel${region}${replaced ? `&replaces=${encodeURIComponent(replaced.id)}` : ""}`;
+	}
+
+	// move replaces the session by one of the daemon that has taken over from its own, with the first picture of that.
+	// Until then the present session plays.
+	async move() {
+		if (this.next || Date.now() < this.moveAt) return;
+		const former = this.session, early = [];
+		let stream = null, input = [null, null], pointer = null, shown = null;
+		const next = this.next = new Session(this.endpoint(former), this.token, {
+			ontrack: (e) => { stream = streamOf(e); shown = steady(stream); },
+			onstate: (s) => {
+				if (next === this.session) this.follow(s);
+				else if (s === "failed" || s === "closed") next.end();
+			},
+			oninput: (...channels) => { input = channels; },
+			onpointer: (channel) => {
+				pointer = channel;
+				channel.binaryType = "arraybuffer";
+				channel.addEventListener("message", (e) => { if (next !== this.session) early.push(e.data); });
+			},
+		});
+		try {
+			await next.open();
+			await Promise.all([shown || Promise.reject(new Error("it has no track")), opened(input[0]), opened(input[1])]);
+			if (next.closed || former !== this.session) throw new Error("it has ended");
+		} catch (e) {
+			next.end();
+			this.moveAt = Date.now() + MOVE_PAUSE;
+			if (this.next === next) this.next = null;
+			console.warn("move to the new daemon:", e.message);
+			return;
+		}
+		this.session = next;
+		this.next = null;
+		this.receiver = new Receiver();
+		this.frames = {count: 0, at: Date.now()};
+		this.onmove(stream, ...input);
+		this.onpointer(pointer, early);
+		former.end();
+		this.follow(next.pc.connectionState);
+	}
+
 	// end ends the session, for example when the user leaves the page.
 	end() {
-		if (this.session) this.session.end();
+		this.hangUp();
 		this.session = null;
+	}
+
+	// hangUp ends the session, and the one that is about to replace it.
+	hangUp() {
+		for (const s of [this.session, this.next]) if (s) s.end();
+		this.next = null;
 	}
 
 	// follow handles the state of the peer connection.
@@ -156,7 +214,7 @@ export class Connection {
 	reconnect(why, pause) {
 		console.info("reconnecting:", why);
 		this.clear();
-		if (this.session) this.session.end();
+		this.hangUp();
 		this.set(this.lived ? "reconnecting" : "connecting");
 		this.schedule(0, pause);
 	}
@@ -219,7 +277,11 @@ export class Connection {
 		if (mine !== this.session || mine.closed) return false;
 		const away = this.away;
 		this.away = seen.status === "rejected" && seen.reason.code === "unreachable";
-		if (seen.status === "fulfilled") { this.know(seen.value); this.compare(mine); }
+		if (seen.status === "fulfilled") {
+			this.know(seen.value);
+			this.compare(mine);
+			if (seen.value.moving && mine.pc.connectionState === "connected") this.move();
+		}
 		else if (seen.reason.code === "unknown_session") {
 			mine.drop();
 			// A host that was away and does not know the session has restarted.
@@ -293,4 +355,38 @@ export class Connection {
 		}
 		this.onchange();
 	}
+}
+
+const streamOf = (e) => e.streams[0] || new MediaStream([e.track]);
+
+// steady waits until a stream, which the page does not show yet, has pictures: the first one, and some after it unless
+// the screen is still. The first one is large, and takes its time.
+async function steady(stream) {
+	const video = document.createElement("video");
+	video.muted = video.playsInline = true;
+	try {
+		await new Promise((resolve, reject) => {
+			video.addEventListener("loadeddata", resolve);
+			setTimeout(() => reject(new Error("it has no picture")), CONNECT_LIMIT);
+			video.srcObject = stream;
+			video.play().catch(() => {}); // the picture counts
+		});
+		const still = new Promise((resolve) => { setTimeout(() => resolve(false), STEADY_LIMIT); });
+		for (let n = 0; n < STEADY && video.requestVideoFrameCallback; n++) {
+			const moves = new Promise((resolve) => { video.requestVideoFrameCallback(() => resolve(true)); });
+			if (!await Promise.race([moves, still])) { window.stillAt = n; break; }
+		}
+	} finally {
+		video.srcObject = null;
+	}
+}
+
+// opened waits until a data channel is open, if there is one.
+function opened(channel) {
+	if (!channel || channel.readyState === "open") return null;
+	return new Promise((resolve, reject) => {
+		channel.addEventListener("open", resolve);
+		channel.addEventListener("close", () => reject(new Error("a channel was closed")));
+		setTimeout(() => reject(new Error("a channel does not open")), CONNECT_LIMIT);
+	});
 }

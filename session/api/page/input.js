@@ -5,6 +5,7 @@ import {MAC, Typist, chunks, composes, letterOf, locksOf} from "./typing.js";
 const MOVE_PAUSE = 4; // ms between positions: more than displays show, and a quarter of what the host takes
 const CROWDED = 16384; // bytes in the channel above which positions are dropped and other events wait here
 const FARTHEST = 16384; // pixels of relative motion in one message; the host refuses more
+const PRESS_AGAIN = 60; // ms after the release by a session before the one that replaces it presses the same keys
 const CONFIRM_EVERY = 100; // ms between messages about held keys; the host releases them after 300 ms of silence
 
 // CODES has Linux's key codes (input-event-codes.h) by the physical place of the key, KeyboardEvent.code.
@@ -160,9 +161,28 @@ export class Control {
 		this.onchange();
 	}
 
+	// replace goes on with the channels of a session that replaces the present one. What is held is released there, and
+	// pressed here.
+	replace(channel, state) {
+		if (!this.on) { this.attach(channel, state); return; }
+		const keys = [...this.keys.entries()], buttons = this.buttons;
+		this.move();
+		this.releaseAll();
+		this.use(channel, state);
+		setTimeout(() => {
+			if (!this.on || this.channel !== channel) return;
+			for (const [code, at] of keys) { this.keys.set(code, at); this.send("key", code, true); }
+			this.hold(buttons);
+		}, PRESS_AGAIN);
+	}
+
 	// attach sets the channels of a session, or null.
 	attach(channel, state = null) {
 		this.leave();
+		this.use(channel, state);
+	}
+
+	use(channel, state) {
 		this.channel = channel;
 		this.state = state;
 		this.out = [];

@@ -56,8 +56,8 @@ export class Pointer {
 		this.canvas.hidden = true;
 	}
 
-	// attach sets the channel of a session, or null.
-	attach(channel) {
+	// attach sets the channel of a session, or null. early are its messages so far.
+	attach(channel, early = []) {
 		this.clear();
 		this.channel = channel;
 		if (!channel) return;
@@ -67,6 +67,7 @@ export class Pointer {
 			try { this.take(new Uint8Array(e.data)); } catch (error) { console.warn("pointer:", error); }
 		});
 		channel.addEventListener("close", () => { if (this.channel === channel) { this.clear(); this.render(); } });
+		for (const message of early) this.take(new Uint8Array(message));
 	}
 
 	// apart returns whether the pointer is not in the picture.

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"wavryhost/session"
+	"wavryhost/session/admission"
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/grant"
@@ -44,14 +45,20 @@ type access interface {
 	Views(r *http.Request) bool
 }
 
+// former finds the sessions of the daemon that this one has taken over from; see handover.Former.
+type former interface {
+	Session(r *http.Request, id string) (session.Snapshot, error)
+}
+
 // Handler answers WHEP requests. Its methods return the error for the client.
 type Handler struct {
 	mgr    manager
 	access access
+	former former // nil if there is none
 }
 
-// New returns a Handler.
-func New(mgr manager, a access) *Handler { return &Handler{mgr, a} }
+// New returns a Handler. f may be nil.
+func New(mgr manager, a access, f former) *Handler { return &Handler{mgr, a, f} }
 
 // RoleOf returns the role of a session that a client with that role opens for itself.
 func RoleOf(r grant.Role) session.Role {
@@ -88,11 +95,15 @@ func (h *Handler) Create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p := auth.PrincipalOf(r.Context())
-	a, err := h.access.Open(r, session.Offer{
+	o := session.Offer{
 		Display: r.PathValue("display"), SDP: offer, Reservation: r.URL.Query().Get("reservation"), Region: region,
 		DrawsPointer: draws, RemoteAddr: r.RemoteAddr, UserAgent: problem.Shorten(r.UserAgent()), Role: RoleOf(p.Role),
-		TraceParent: r.Header.Get("Traceparent"),
-	})
+		TraceParent: r.Header.Get("Traceparent"), Replaces: r.URL.Query().Get("replaces"),
+	}
+	if err := h.inherit(r, &o); err != nil {
+		return err
+	}
+	a, err := h.access.Open(r, o)
 	if err != nil {
 		return err
 	}
@@ -105,6 +116,25 @@ func (h *Handler) Create(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, a.SDP)
 	return nil
+}
+
+// inherit gives an offer what the session had that it replaces, if any.
+func (h *Handler) inherit(r *http.Request, o *session.Offer) (err error) {
+	if o.Replaces == "" {
+		return nil
+	}
+	if h.former == nil {
+		return session.ErrUnknownSession
+	}
+	one, err := h.former.Session(r, o.Replaces)
+	if err != nil {
+		return err
+	}
+	o.Display, o.Reservation = one.Display, ""
+	o.MaxBitrate, o.Weight, o.Rate, o.Control = one.MaxBitrate, one.Weight, one.TargetBitrate, one.Control
+	o.ExternalID = one.ExternalID
+	o.Labels, err = admission.ParseLabels(one.Labels)
+	return err
 }
 
 // The values of the query parameter pointer.
