@@ -23,6 +23,8 @@ type hostStatus struct {
 	UptimeSeconds               float64 `json:"uptime_seconds"`
 	RestartPending              bool    `json:"restart_pending"`
 	Trial                       *api.ProgramTrial
+	Handover                    *api.Handover
+	Former                      *api.FormerDaemon
 	SelfProbe                   *api.SelfProbe `json:"self_probe"`
 }
 

@@ -72,9 +72,12 @@ func newLastExit(env []string, log *slog.Logger) (l *lastExit, before string) {
 		log.Warn("record of the previous end not understood; it is replaced", "file", l.path, "err", err)
 		before = session.ExitUnknown
 	}
-	l.set(session.ExitKilled)
+	l.begin()
 	return l, before
 }
+
+// begin notes that the daemon runs.
+func (l *lastExit) begin() { l.set(session.ExitKilled) }
 
 // end records the end of the daemon.
 func (l *lastExit) end(err error) {

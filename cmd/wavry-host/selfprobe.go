@@ -31,6 +31,7 @@ type selfProbe struct {
 	tap     *selfprobe.Tap
 	log     *slog.Logger
 	page    atomic.Pointer[string] // the address of the viewer page, once it is known
+	looking sync.Mutex             // held during a probe; guards failing
 	failing bool
 	// asked has room for one request.
 	asked chan struct{}
@@ -79,6 +80,17 @@ func (p *selfProbe) ask() {
 	}
 }
 
+// watch makes one probe and returns its result; nil if ctx ended.
+func (p *selfProbe) watch(ctx context.Context) *api.SelfProbe {
+	p.looking.Lock()
+	defer p.looking.Unlock()
+	p.look(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return p.status()
+}
+
 // status returns the last probe; nil before the first one.
 func (p *selfProbe) status() *api.SelfProbe {
 	p.mu.Lock()
@@ -105,7 +117,7 @@ func (p *selfProbe) run(ctx context.Context) error {
 		case <-due:
 		case <-p.asked:
 		}
-		p.look(ctx)
+		p.watch(ctx)
 	}
 }
 

@@ -75,7 +75,11 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		}
 		return l, err
 	}
-	h, err := newHost(ctx, l, read, a, log, level, lines)
+	t, err := newTakeover(ctx, a, l.API.Listen, log)
+	if err != nil {
+		return err
+	}
+	h, err := newHost(ctx, l, read, a, t, log, level, lines)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil // asked to stop before it began: not a failure
@@ -83,7 +87,9 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	err = errors.Join(h.run(ctx), h.displays.Close())
-	h.exit.end(err)
+	if !h.successor.replaced() {
+		h.exit.end(err)
+	}
 	if err == nil {
 		log.Info("stopped")
 	}
@@ -92,26 +98,28 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 
 // host is the assembled daemon.
 type host struct {
-	log      *slog.Logger
-	notify   *service.Notifier
-	displays *catalog
-	manager  *session.Manager
-	api      *api.Server
-	link     *gateway.Link // nil without a gateway
-	fleet    *fleetLink
-	webhook  *webhook.Sender
-	tracer   *tracing.Tracer // nil without traces
-	local    *localAPI
-	reloads  *reloader
-	prober   *prober
-	probe    *selfProbe
-	grants   *grant.Verifier // nil without grants
-	trail    *trail
-	trier    *trier
-	exit     *lastExit
-	loops    *loops
-	pressure *pressure.Sampler
-	gpus     *pressure.GPUs
+	log       *slog.Logger
+	notify    *service.Notifier
+	displays  *catalog
+	manager   *session.Manager
+	api       *api.Server
+	link      *gateway.Link // nil without a gateway
+	fleet     *fleetLink
+	webhook   *webhook.Sender
+	tracer    *tracing.Tracer // nil without traces
+	local     *localAPI
+	reloads   *reloader
+	prober    *prober
+	probe     *selfProbe
+	grants    *grant.Verifier // nil without grants
+	trail     *trail
+	trier     *trier
+	exit      *lastExit
+	takeover  *takeover
+	successor *successor
+	loops     *loops
+	pressure  *pressure.Sampler
+	gpus      *pressure.GPUs
 	// limit bounds the end of all parts.
 	limit time.Duration
 	ready chan net.Addr // capacity 1; the API's address, once
@@ -131,14 +139,16 @@ func newHost(
 	l *loaded,
 	read func() (*loaded, error),
 	a *app,
+	t *takeover,
 	log *slog.Logger,
 	level *slog.LevelVar,
 	lines *logQueue,
 ) (_ *host, err error) {
 	h := &host{
 		log: log, notify: service.NewNotifier(log), limit: l.Timeouts.Shutdown + settling, ready: make(chan net.Addr, 1),
-		greet: greeter(l, a, log),
+		greet: greeter(l, a, log), takeover: t,
 	}
+	h.successor = newSuccessor(l, h, a)
 	registry := newRegistry()
 	program := ownProgram()
 	registry.MustRegister(lines.lost, newRestartPending(program))
@@ -233,6 +243,9 @@ func newHost(
 	cfg.Audit, cfg.RestartPending = h.trail, program.replaced
 	h.trier = newTrier(program, a, h.manager.Host, log)
 	cfg.Try, cfg.Trial = h.trier.ask, h.trier.status
+	cfg.HandOver, cfg.Handover = h.successor.ask, h.successor.status
+	cfg.Listener, cfg.Former = t.listener, t.former
+	cfg.Changing = func() bool { return t.pending() || h.successor.changing() }
 	cfg.SelfProbe, cfg.LastProbe = func() { h.probe.ask() }, func() *api.SelfProbe { return h.probe.status() }
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
@@ -312,6 +325,9 @@ func tellEncoders(candidates []encode.Candidate, log *slog.Logger) {
 
 // run serves until ctx ends or a part fails. It returns after all parts have ended, or after the limit.
 func (h *host) run(ctx context.Context) error {
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	h.notify.Mute(h.takeover.former != nil)
 	// Watchdog signals continue to the very end: stopping may take longer than the watchdog waits.
 	watched, done := context.WithCancel(context.WithoutCancel(ctx))
 	watchdog := make(chan error, 1) // one result, never blocks
@@ -321,8 +337,35 @@ func (h *host) run(ctx context.Context) error {
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.displays.Run(inner) })
 	group.Go(func() error { return h.manager.Run(inner) })
-	group.Go(func() error { return h.api.Run(inner) })
-	group.Go(func() error { return h.local.run(inner) })
+	// The links end when another daemon takes over, and wait for a former one.
+	linked, unlink := context.WithCancel(inner)
+	defer unlink()
+	h.successor.unlink = unlink
+	link := func(part func(context.Context) error) {
+		h.successor.links.Add(1)
+		group.Go(func() error {
+			defer h.successor.links.Done()
+			if !h.takeover.await(linked) {
+				return nil
+			}
+			return part(linked)
+		})
+	}
+	group.Go(func() error {
+		if err := h.takeover.serving(inner, h.api.Succession().Inherit); err != nil {
+			return err
+		}
+		return h.api.Run(inner)
+	})
+	group.Go(func() error {
+		defer func() {
+			if h.successor.replaced() {
+				leave()
+			}
+		}()
+		return h.successor.run(inner)
+	})
+	link(h.local.run)
 	group.Go(func() error { return h.loops.run(inner, h.api.Handler(), h.manager.Journal()) })
 	group.Go(func() error { return h.reloads.run(inner) })
 	group.Go(func() error { return h.pressure.Run(inner) })
@@ -332,16 +375,16 @@ func (h *host) run(ctx context.Context) error {
 	}
 	group.Go(func() error { return h.prober.run(inner) })
 	group.Go(func() error { return h.trier.run(inner) })
-	group.Go(func() error { return h.webhook.Run(inner) })
+	link(h.webhook.Run)
 	if h.tracer != nil {
 		group.Go(func() error { return h.tracer.Run(inner) })
 	}
 	group.Go(func() error { return h.probe.run(inner) })
 	if h.link != nil {
-		group.Go(func() error { return h.link.Run(inner) })
+		link(h.link.Run)
 	}
-	group.Go(func() error { return h.fleet.run(inner) })
-	group.Go(func() error { return h.fleet.courier.Run(inner) })
+	link(h.fleet.run)
+	link(h.fleet.courier.Run)
 	group.Go(func() error {
 		var addr net.Addr
 		select {
@@ -354,15 +397,25 @@ func (h *host) run(ctx context.Context) error {
 			}
 		}
 		h.probe.reached(addr)
+		if err := h.takeover.finish(inner, h.probe.watch); err != nil {
+			return err
+		}
+		h.notify.Mute(false)
 		h.notify.Ready()
 		h.notify.Status("Serving on " + addr.String())
 		h.greet(addr)
+		if f := h.takeover.former; f != nil {
+			f.Follow(inner, followEvery)
+			h.log.Info("the former daemon has no session any more")
+		}
 		return nil
 	})
 	ended := make(chan error, 1) // one result, never blocks
 	go func() {
 		err := group.Wait()
-		h.flush(context.WithoutCancel(ctx))
+		if !h.successor.replaced() {
+			h.flush(context.WithoutCancel(ctx))
+		}
 		ended <- err
 	}()
 

@@ -18,10 +18,10 @@ import (
 
 // upgradeCmd is "wavry-host upgrade".
 type upgradeCmd struct {
-	IfIdle   bool          `help:"Restart only if there is no session now; otherwise the restart stays pending."`
+	IfIdle   bool          `help:"Change nothing while there are sessions; the restart stays pending."`
 	Force    bool          `help:"Restart also if the daemon runs the installed program, or if that fails its trial, and never go back to the former one."`                                //nolint:lll // a struct tag is one line
 	Watch    time.Duration `default:"20s" placeholder:"DURATION" help:"For how long the new program is watched, and replaced by the former one if it does not work. Default: ${default}."` //nolint:lll // a struct tag is one line
-	Deadline time.Duration `placeholder:"DURATION" help:"When the sessions that are left are ended, such as 30m. Default: never."`                                                         //nolint:lll // a struct tag is one line
+	Deadline time.Duration `placeholder:"DURATION" help:"When the sessions end that do not move to the new daemon, such as 30m. Default: never."`                                          //nolint:lll // a struct tag is one line
 	Flags    serviceFlags  `embed:""`
 	Socket   string        `placeholder:"PATH" help:"Socket of the daemon. Default: your own daemon's, else the service's."` //nolint:lll // a struct tag is one line
 }
@@ -29,11 +29,13 @@ type upgradeCmd struct {
 const (
 	// comeback bounds the wait for the new daemon.
 	comeback = time.Minute
+	// handoverLimit bounds the wait for a handover, which has a limit of its own.
+	handoverLimit = handoverTime + 2*probeTime + comeback
 	// relapse is for how long the new daemon may be silent while it is watched.
 	relapse = 10 * time.Second
 )
 
-// Run is called by kong. It restarts the service once no session is left.
+// Run is called by kong. The installed program takes over from the daemon, or is started once no session is left.
 func (c *upgradeCmd) Run(ctx context.Context, a *app) error {
 	if c.Watch < 0 {
 		return &coded{exitUsage, fmt.Errorf("--watch %v is negative", c.Watch)}
@@ -97,6 +99,13 @@ func (u upgrade) run(ctx context.Context) error {
 	}
 	defer former.forget()
 	visible := former != nil && u.probe(ctx, daemon) == nil
+	if !u.ifIdle {
+		if over, err := u.handOver(ctx, daemon, h.BootID); err != nil {
+			return err
+		} else if over {
+			return u.settle(ctx, false, h, former, visible, u.finish(ctx, false, h.Host))
+		}
+	}
 	own := h.Drain == nil // a drain of somebody else's stays
 	if own {
 		in := map[string]any{"policy": "wait", "deadline_seconds": u.deadline.Seconds(), "note": "upgrade"}
@@ -125,7 +134,13 @@ func (u upgrade) into(
 	ctx context.Context, drained bool, h hostStatus, former *formerProgram, visible bool,
 ) error {
 	u.say("restarting")
-	err := u.change(ctx, drained, h.Host)
+	return u.settle(ctx, drained, h, former, visible, u.change(ctx, drained, h.Host))
+}
+
+// settle keeps the new daemon if it works, or goes back to the former program. err is what went wrong so far.
+func (u upgrade) settle(
+	ctx context.Context, drained bool, h hostStatus, former *formerProgram, visible bool, err error,
+) error {
 	if err == nil && visible {
 		err = u.probeNew(ctx)
 	}
@@ -135,14 +150,69 @@ func (u upgrade) into(
 	u.say("going back to %s: %v", h.Version, err)
 	back := former.restore()
 	if back == nil {
-		u.watch = 0
-		back = u.change(ctx, drained, session.Host{}) // whatever it can do: there is no other one
+		u.watch, u.force = 0, true // whatever it can do: there is no other one
+		back = u.goBack(ctx, drained)
 	}
 	if back != nil {
 		return errors.Join(err, fmt.Errorf("go back to %s: %w", h.Version, back))
 	}
 	return fmt.Errorf("the new program did not work, so %s was put back as %s and runs again; install its package too, "+
 		"or a repaired one: %w", h.Version, former.installed, err)
+}
+
+// goBack gets from a new daemon that does not work to the installed program: without an end of its sessions, if it can
+// still do that.
+func (u upgrade) goBack(ctx context.Context, drained bool) error {
+	var h hostStatus
+	daemon, err := u.connect()
+	if err == nil {
+		err = daemon.call(ctx, "GET", "/v1/host", nil, &h, nil)
+	}
+	if err == nil {
+		if over, err := u.handOver(ctx, daemon, h.BootID); over || err != nil {
+			return err
+		}
+	}
+	return u.change(ctx, drained, session.Host{})
+}
+
+// handOver lets the daemon with a boot ID leave the host to the installed program, with its sessions. It reports
+// whether another daemon has taken over. Without an error nothing has changed otherwise.
+func (u upgrade) handOver(ctx context.Context, daemon caller, boot string) (over bool, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, handoverLimit, errors.New("the daemon neither leaves the host to the "+
+		"new one nor says why; see its log"))
+	defer cancel()
+	in := map[string]any{"deadline_seconds": u.deadline.Seconds()}
+	if err := daemon.call(ctx, "POST", "/v1/handover", in, nil, nil); tooOld(err) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("hand over to the new daemon: %w", err)
+	}
+	for {
+		var h hostStatus
+		if daemon, err = u.connect(); err == nil {
+			err = daemon.call(ctx, "GET", "/v1/host", nil, &h, nil)
+		}
+		switch now := h.Handover; {
+		case err != nil: // one daemon has left the socket, and the other has not come yet
+		case h.BootID != boot:
+			u.say("the new daemon has taken over; pages move to it by themselves")
+			return true, nil
+		case now == nil || now.State == api.HandoverRunning:
+		case now.State == api.HandoverImpossible:
+			u.say("sessions cannot move to the new daemon: %s", now.Problem)
+			return false, nil
+		case u.force:
+			u.say("the new daemon does not take over, and is started all the same: %s", now.Problem)
+			return false, nil
+		default:
+			return false, fmt.Errorf("the new daemon does not take over, so the former one continues: %s; repair that, "+
+				"install the former version, or use --force", now.Problem)
+		}
+		if err := u.pause(ctx); err != nil {
+			return false, err
+		}
+	}
 }
 
 // pause waits before the daemon is asked again.

@@ -29,7 +29,10 @@ type fakeDaemon struct {
 	// trial is the result of the trial: an error, or empty if it is passed. It takes three questions.
 	trial string
 	old   bool
-	since int // the number of questions when the trial began
+	// handover is what a handover comes to: an error, "over" when another daemon takes over, or empty if it is not
+	// possible.
+	handover string
+	since    int // the number of questions when the trial began
 }
 
 func (d *fakeDaemon) call(_ context.Context, method, path string, _, out any, _ io.Writer) error {
@@ -39,6 +42,18 @@ func (d *fakeDaemon) call(_ context.Context, method, path string, _, out any, _ 
 		}
 		d.since += d.asked
 		d.host["trial"] = map[string]any{"state": "running"}
+		return nil
+	}
+	if method == "POST" && path == "/v1/handover" {
+		switch d.handover {
+		case "":
+			d.host["handover"] = map[string]any{"state": "impossible", "problem": "no systemd"}
+		case "over":
+			d.changes = append(d.changes, "handover")
+			d.host = map[string]any{"version": "v2", "boot_id": "b", "former": map[string]any{"sessions": 2}}
+		default:
+			d.host["handover"] = map[string]any{"state": "failed", "problem": d.handover}
+		}
 		return nil
 	}
 	if method == "GET" {
@@ -89,7 +104,7 @@ func TestUpgrade(t *testing.T) {
 			drain + "; " + undrain, "a restart is pending: 2 sessions", false,
 		},
 		"sessions end": {
-			fakeDaemon{host: map[string]any{"restart_pending": true, "sessions": 2}, empties: 5},
+			fakeDaemon{host: map[string]any{"restart_pending": true, "sessions": 2}, empties: 7},
 			upgrade{},
 			0,
 			drain + "; " + restart + "; " + undrain, "waiting for 2 sessions", false,
@@ -105,6 +120,30 @@ func TestUpgrade(t *testing.T) {
 			upgrade{},
 			time.Minute,
 			drain + "; " + undrain, "waiting for 1 session", true,
+		},
+		"handed over": {
+			fakeDaemon{host: map[string]any{"restart_pending": true, "sessions": 2}, handover: "over"},
+			upgrade{},
+			0, "handover",
+			"the daemon runs v2", false,
+		},
+		"handover fails": {
+			fakeDaemon{host: map[string]any{"restart_pending": true, "sessions": 2}, handover: "no display"},
+			upgrade{},
+			0, "",
+			"it works here", true,
+		},
+		"handover fails, and is forced": {
+			fakeDaemon{host: map[string]any{"restart_pending": true}, handover: "no display"},
+			upgrade{force: true},
+			0, drain + "; " + restart + "; " + undrain,
+			"started all the same: no display", false,
+		},
+		"waits although a handover is possible": {
+			fakeDaemon{host: map[string]any{"restart_pending": true, "sessions": 2}, handover: "over"},
+			upgrade{ifIdle: true},
+			0,
+			drain + "; " + undrain, "a restart is pending: 2 sessions", false,
 		},
 		"slow to come back": {
 			fakeDaemon{host: map[string]any{"restart_pending": true}, away: 20},
@@ -236,6 +275,7 @@ func TestUpgradeGoesBack(t *testing.T) {
 		new     func(seconds int) map[string]any
 		refused bool // the service manager refuses to start it
 		noWatch bool
+		beside  bool   // it takes over from the former daemon, and lets that take over again
 		want    string // in the error; empty if the new program stays
 	}{
 		"works":         {new: func(int) map[string]any { return with("boot_id", "b") }},
@@ -243,7 +283,7 @@ func TestUpgradeGoesBack(t *testing.T) {
 		"shortly silent": {
 			new: func(s int) map[string]any { return onlyIf(s < 3 || s > 10, with("boot_id", "b")) },
 		},
-		"does not start":  {refused: true, want: "start-limit-hit"},
+		"does not start":  {refused: true, new: func(int) map[string]any { return nil }, want: "start-limit-hit"},
 		"never answers":   {new: func(int) map[string]any { return nil }, want: "does not answer"},
 		"falls silent":    {new: func(s int) map[string]any { return onlyIf(s < 5, with("boot_id", "b")) }, want: "answer"},
 		"crashes":         {new: func(s int) map[string]any { return with("boot_id", s/15) }, want: "was started again"},
@@ -263,6 +303,15 @@ func TestUpgradeGoesBack(t *testing.T) {
 		"knows no self-probe": {new: func(int) map[string]any { return with("self_probe", nil) }},
 		"makes no self-probe": {
 			new: func(int) map[string]any { return with("self_probe", map[string]any{"state": "skipped"}) },
+		},
+		"takes over": {new: func(int) map[string]any { return with("boot_id", "b") }, beside: true},
+		"takes over, and crashes": {
+			new: func(s int) map[string]any { return with("boot_id", s/15) }, beside: true, want: "again",
+		},
+		"takes over, and shows another picture": {
+			new: func(int) map[string]any {
+				return with("self_probe", map[string]any{"state": "failed", "problem": "another picture"})
+			}, beside: true, want: "sees the display: another picture",
 		},
 		"without a watch": {new: func(s int) map[string]any { return with("boot_id", s) }, noWatch: true},
 	} {
@@ -316,7 +365,16 @@ func TestUpgradeGoesBack(t *testing.T) {
 					if h["boot_id"] != "a" {
 						h["boot_id"] = fmt.Sprint(h["boot_id"])
 					}
-					return &drainable{fakeDaemon{host: h}, &drained}, nil
+					d := &drainable{fakeDaemon{host: h}, &drained, nil}
+					if !one.beside {
+						h["handover"] = map[string]any{"state": "impossible", "problem": "no systemd"}
+					} else {
+						if running == "v2" && h["boot_id"] == "a" {
+							h["boot_id"] = "b"
+						}
+						d.over = func() { _ = u.restart(t.Context()) }
+					}
+					return d, nil
 				}
 				err := u.run(t.Context())
 				want := []string{"v2"}
@@ -345,11 +403,16 @@ func TestUpgradeGoesBack(t *testing.T) {
 type drainable struct {
 	fakeDaemon
 	drained *bool
+	over    func() // starts another daemon, which takes over; nil if that is not possible
 }
 
 func (d *drainable) call(ctx context.Context, method, path string, in, out any, raw io.Writer) error {
 	if path == "/v1/drain" {
 		*d.drained = method == "PUT"
+	}
+	if path == "/v1/handover" && d.over != nil {
+		d.over()
+		return nil
 	}
 	if path == "/v1/self-probe" && d.host["self_probe"] == nil {
 		return &refusalError{404, "no such path"}

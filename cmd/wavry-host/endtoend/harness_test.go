@@ -158,7 +158,7 @@ func tail(s string, n int) string {
 // time.
 func eventually(t testing.TB, limit time.Duration, what string, check func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit) // it may be called at the test's end
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

@@ -432,6 +432,8 @@ func operator(c client) {
 	c.call(202, "POST", "/v1/encoders/probe", "")
 	c.call(202, "POST", "/v1/trial", "")
 	c.call(202, "POST", "/v1/self-probe", "")
+	c.call(202, "POST", "/v1/handover", `{"deadline_seconds": 60}`)
+	c.call(400, "POST", "/v1/handover", `{"deadline_seconds": -1}`)
 	c.call(404, "GET", "/v1/drain", "")
 	c.call(200, "PUT", "/v1/drain", `{"deadline_seconds": 30, "policy": "move"}`)
 	c.call(400, "PUT", "/v1/drain", `{"deadline_seconds": 30, "policy": "quickly"}`)

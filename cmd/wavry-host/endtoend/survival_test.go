@@ -201,16 +201,7 @@ func TestUpgradeInPlace(t *testing.T) {
 	t.Parallel()
 	o := newOutliving(t)
 	o.options.program = filepath.Join(t.TempDir(), "wavry-host")
-	install := func() {
-		t.Helper()
-		next := o.options.program + ".next"
-		if out, err := exec.Command("cp", hostBinary, next).CombinedOutput(); err != nil {
-			t.Fatalf("copy the program: %v: %s", err, out)
-		}
-		if err := os.Rename(next, o.options.program); err != nil {
-			t.Fatal(err)
-		}
-	}
+	install := func() { installProgram(t, hostBinary, o.options.program) }
 	install()
 	h := startHost(t, o.options)
 	b := openBrowser(t, "", h.page(""))
@@ -256,6 +247,19 @@ func TestUpgradeInPlace(t *testing.T) {
 	h.waitLog(t, "encoders known from before the start are not tried")
 	if after := o.status(t); after.Supervisor != before.Supervisor || after.Display != before.Display {
 		t.Errorf("the desktop is %+v; want %+v", after, before)
+	}
+}
+
+// installProgram puts a copy of a program in its place, as a package manager does. Another process writes it: a process
+// of the tests that starts meanwhile would inherit the file, which then could not be started.
+func installProgram(t *testing.T, from, to string) {
+	t.Helper()
+	next := to + ".next"
+	if out, err := exec.Command("install", "-m", "755", from, next).CombinedOutput(); err != nil {
+		t.Fatalf("copy the program: %v: %s", err, out)
+	}
+	if err := os.Rename(next, to); err != nil {
+		t.Fatal(err)
 	}
 }
 

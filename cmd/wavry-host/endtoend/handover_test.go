@@ -1,0 +1,416 @@
+//go:build integration
+
+package endtoend
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// supervisor takes the messages of a daemon as systemd does, and so lets another process follow it.
+type supervisor struct {
+	socket   string
+	messages chan string
+}
+
+func newSupervisor(t testing.TB) *supervisor {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "wavry-notify-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s := &supervisor{socket: filepath.Join(dir, "notify"), messages: make(chan string, 1000)}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	go func() {
+		for buffer := make([]byte, 4096); ; {
+			n, err := conn.Read(buffer)
+			if err != nil {
+				return
+			}
+			select {
+			case s.messages <- string(buffer[:n]):
+			default: // nobody waits for so many
+			}
+		}
+	}()
+	return s
+}
+
+// follow waits for the process that the daemon leaves its service to.
+func (s *supervisor) follow(t testing.TB) (pid int) {
+	t.Helper()
+	limit := time.After(patience)
+	for {
+		select {
+		case m := <-s.messages:
+			if text, ok := strings.CutPrefix(m, "MAINPID="); ok {
+				pid, err := strconv.Atoi(text)
+				if err != nil {
+					t.Fatalf("the daemon sent %q", m)
+				}
+				return pid
+			}
+		case <-limit:
+			t.Fatal("the daemon names no other process")
+		}
+	}
+}
+
+// await waits for a message.
+func (s *supervisor) await(t testing.TB, want string) {
+	t.Helper()
+	limit := time.After(patience)
+	for {
+		select {
+		case m := <-s.messages:
+			if m == want {
+				return
+			}
+		case <-limit:
+			t.Fatalf("no message %q", want)
+		}
+	}
+}
+
+// handoverStatus is what GET /v1/host says of it.
+type handoverStatus struct {
+	BootID   string `json:"boot_id"`
+	Handover struct{ State, Problem string }
+	Former   *struct{ Sessions int }
+}
+
+func (h *host) handoverStatus(t testing.TB) (s handoverStatus, err error) {
+	t.Helper()
+	code, body, err := h.request("GET", "/v1/host")
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", code, body)
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &s)
+	}
+	return s, err
+}
+
+// takesOver waits until another daemon answers, which ends with the test.
+func (h *host) takesOver(t testing.TB, s *supervisor, before string) (pid int) {
+	t.Helper()
+	pid = s.follow(t)
+	s.await(t, "READY=1")
+	t.Cleanup(func() { endProcess(t, pid) })
+	eventually(t, patience, "the new daemon answers", func() error {
+		now, err := h.handoverStatus(t)
+		if err == nil && now.BootID == before {
+			err = errNotYet
+		}
+		return err
+	})
+	return pid
+}
+
+// endProcess ends a process that is no child of the test.
+func endProcess(t testing.TB, pid int) {
+	t.Helper()
+	_ = syscall.Kill(pid, syscall.SIGTERM)
+	awaitEnd(t, pid)
+}
+
+// awaitEnd waits for the end of a process. Nobody may be there to take its exit code.
+func awaitEnd(t testing.TB, pid int) {
+	t.Helper()
+	eventually(t, patience, fmt.Sprintf("process %d ends", pid), func() error {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err == nil && !strings.Contains(string(stat), ") Z ") {
+			return errNotYet
+		}
+		return nil
+	})
+}
+
+// handOver orders a handover.
+func (h *host) handOver(t testing.TB, body string) {
+	t.Helper()
+	if code, answer, err := h.send("POST", "/v1/handover", body); err != nil || code != http.StatusAccepted {
+		t.Fatalf("the handover: %d, %v: %s", code, err, answer)
+	}
+}
+
+// watchPictures notes when pictures were presented and in which session, and how often the element was emptied.
+const watchPictures = `(() => {
+	const video = document.querySelector("#video");
+	window.presented = [];
+	window.emptied = 0;
+	video.addEventListener("emptied", () => { window.emptied++; });
+	const note = (now, {presentationTime}) => {
+		window.presented.push({at: presentationTime, session: window.wavry.session.id});
+		video.requestVideoFrameCallback(note);
+	};
+	video.requestVideoFrameCallback(note);
+	return true;
+})()`
+
+// presented is a picture that the page has presented.
+type presented struct {
+	At      float64 // in milliseconds
+	Session string
+}
+
+// pictures returns what watchPictures has noted.
+func (b *browser) pictures(t testing.TB) (list []presented, emptied int) {
+	t.Helper()
+	if err := b.eval("window.presented", &list); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.eval("window.emptied", &emptied); err != nil {
+		t.Fatal(err)
+	}
+	return list, emptied
+}
+
+// The page moves to the new daemon while the former one plays. A viewer that cannot do that stays with the former one,
+// and is served through the new one until it leaves.
+func TestHandover(t *testing.T) {
+	t.Parallel()
+	s := newSupervisor(t)
+	h := startHost(t, hostOptions{
+		env: []string{"NOTIFY_SOCKET=" + s.socket}, args: []string{"--display", "synthetic"},
+	})
+	b := openBrowser(t, "", h.page(""))
+	b.waitFrames(t, 30, patience)
+	other, _ := join(t, h)
+	other.waitMedia(t)
+	var ok bool
+	if err := b.eval(watchPictures, &ok); err != nil {
+		t.Fatal(err)
+	}
+	before, err := h.handoverStatus(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.handOver(t, "")
+	pid := h.takesOver(t, s, before.BootID)
+	if pid == h.Process.Pid {
+		t.Errorf("process %d took over from itself", pid)
+	}
+	b.waitLive(t, h)
+	list, emptied := b.pictures(t)
+	sessions := make(map[string]int)
+	for _, one := range list {
+		sessions[one.Session]++
+	}
+	if len(sessions) != 2 || emptied != 0 {
+		t.Errorf("pictures of the sessions %v; the element was emptied %d times", sessions, emptied)
+	}
+
+	now, err := h.handoverStatus(t)
+	if err != nil || now.Former == nil {
+		t.Fatalf("the host does not show the former daemon: %+v, %v", now, err)
+	}
+	code, body, err := h.request("GET", "/v1/sessions/"+other.id())
+	if err != nil || code != http.StatusOK || !strings.Contains(string(body), `"moving":true`) {
+		t.Errorf("the other viewer's session: %d, %v: %s", code, err, body)
+	}
+	packets := other.packets.Load()
+	eventually(t, patience, "the other viewer gets more pictures", func() error {
+		if other.packets.Load() <= packets {
+			return errNotYet
+		}
+		return nil
+	})
+	if syscall.Kill(h.Process.Pid, 0) != nil {
+		t.Error("the former daemon has left its viewer")
+	}
+	other.leave(t, h)
+	awaitEnd(t, h.Process.Pid)
+	eventually(t, patience, "the host shows no former daemon", func() error {
+		now, err := h.handoverStatus(t)
+		if err == nil && now.Former != nil {
+			err = errNotYet
+		}
+		return err
+	})
+	b.waitFrames(t, 10, patience)
+}
+
+// What the user holds is held after the handover, too, and what is typed arrives.
+func TestHandoverWithInput(t *testing.T) {
+	t.Parallel()
+	x := startX(t, 0, 1280, 720)
+	file := x.reader(t)
+	s := newSupervisor(t)
+	h := startHost(t, hostOptions{
+		env: []string{"NOTIFY_SOCKET=" + s.socket}, args: []string{"--display", x.id()},
+	})
+	b := openBrowser(t, "", h.page(""))
+	b.control(t, x, [2]int{300, 200})
+	b.typeKeys(t, "before")
+	b.key(t, "ShiftLeft", true, shift)
+	const shiftKey = 50 // X has the code of Linux plus 8
+	x.waitHeld(t, "Shift is down", shiftKey)
+	before, err := h.handoverStatus(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.handOver(t, `{"deadline_seconds": 60}`)
+	h.takesOver(t, s, before.BootID)
+	b.waitLive(t, h)
+	x.waitHeld(t, "Shift is down in the new session", shiftKey)
+	b.waitControl(t, "you control")
+	b.key(t, "ShiftLeft", false, 0)
+	x.waitHeld(t, "Shift is up")
+	b.typeKeys(t, " and after\r")
+	typed(t, file, []byte("before and after"))
+	awaitEnd(t, h.Process.Pid)
+}
+
+// A new program that does not work leaves everything as it was. The next one can take over.
+func TestHandoverThatFails(t *testing.T) {
+	t.Parallel()
+	s := newSupervisor(t)
+	program := filepath.Join(t.TempDir(), "wavry-host")
+	installProgram(t, hostBinary, program)
+	h := startHost(t, hostOptions{
+		program: program, env: []string{"NOTIFY_SOCKET=" + s.socket}, args: []string{"--display", "synthetic"},
+	})
+	b := openBrowser(t, "", h.page(""))
+	b.waitFrames(t, 30, patience)
+	var ok bool
+	if err := b.eval(watchPictures, &ok); err != nil {
+		t.Fatal(err)
+	}
+	before, err := h.handoverStatus(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, script := range map[string]string{
+		"crashes at once":       "kill -SEGV $$",
+		"refuses its flags":     "echo unknown flag >&2; exit 64",
+		"ends without an error": "exit 0",
+		"crashes while it serves": "curl --silent --unix-socket \"$WAVRY_FORMER_DAEMON\" --request POST " +
+			"http://former/handover/serving; exit 2",
+	} {
+		text := filepath.Join(t.TempDir(), "script")
+		if err := os.WriteFile(text, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		installProgram(t, text, program)
+		h.handOver(t, "")
+		eventually(t, patience, "the handover fails: "+name, func() error {
+			now, err := h.handoverStatus(t)
+			switch {
+			case err != nil:
+				return err
+			case now.BootID != before.BootID || now.Former != nil:
+				t.Fatalf("%s: another daemon answers: %+v", name, now)
+			case now.Handover.State != "failed":
+				return fmt.Errorf("it is %q", now.Handover.State)
+			case !strings.Contains(now.Handover.Problem, "it ended before it had taken over"):
+				t.Fatalf("%s: the problem is %q", name, now.Handover.Problem)
+			}
+			return nil
+		})
+		next, _ := join(t, h) // sessions are accepted again
+		next.waitMedia(t)
+		next.leave(t, h)
+	}
+	list, emptied := b.pictures(t)
+	for _, one := range list {
+		if one.Session != list[0].Session {
+			t.Errorf("the page has changed its session from %s to %s", list[0].Session, one.Session)
+			break
+		}
+	}
+	if emptied != 0 {
+		t.Errorf("the element was emptied %d times", emptied)
+	}
+	installProgram(t, hostBinary, program)
+	h.handOver(t, "")
+	h.takesOver(t, s, before.BootID)
+	b.waitLive(t, h)
+	awaitEnd(t, h.Process.Pid)
+}
+
+// A daemon that cannot leave its sessions to another one says why.
+func TestHandoverThatIsImpossible(t *testing.T) {
+	t.Parallel()
+	s := newSupervisor(t)
+	for want, o := range map[string]hostOptions{
+		"no service of systemd": {},
+		"media.udp.port": {
+			env:  []string{"NOTIFY_SOCKET=" + s.socket},
+			args: []string{fmt.Sprintf("media.udp.port=%d", freeUDP(t))},
+		},
+	} {
+		o.args = append(o.args, "--display", "synthetic")
+		h := startHost(t, o)
+		h.handOver(t, "")
+		if now, err := h.handoverStatus(t); err != nil || now.Handover.State != "impossible" ||
+			!strings.Contains(now.Handover.Problem, want) {
+			t.Errorf("got %+v, %v; want %s", now.Handover, err, want)
+		}
+	}
+}
+
+// freeUDP returns a port that was free a moment ago.
+func freeUDP(t *testing.T) int {
+	t.Helper()
+	udp := loopback(t)
+	defer udp.Close()
+	return udp.LocalAddr().(*net.UDPAddr).Port //nolint:forcetypeassert // it is UDP
+}
+
+// BenchmarkHandover measures the gap between the last picture of the former daemon and the first one of the new daemon.
+func BenchmarkHandover(b *testing.B) {
+	var gaps []float64
+	for b.Loop() {
+		gaps = append(gaps, handoverGap(b))
+	}
+	slices.Sort(gaps)
+	b.ReportMetric(gaps[len(gaps)/2], "ms/gap")
+	b.ReportMetric(gaps[len(gaps)-1], "ms/gap-max")
+}
+
+// handoverGap returns the gap of one handover under a page, in milliseconds.
+func handoverGap(b *testing.B) float64 {
+	b.Helper()
+	s := newSupervisor(b)
+	h := startHost(b, hostOptions{
+		env: []string{"NOTIFY_SOCKET=" + s.socket}, args: []string{"--display", "synthetic"},
+	})
+	page := openBrowser(b, "", h.page(""))
+	page.waitFrames(b, 30, patience)
+	var ok bool
+	if err := page.eval(watchPictures, &ok); err != nil {
+		b.Fatal(err)
+	}
+	before, err := h.handoverStatus(b)
+	if err != nil {
+		b.Fatal(err)
+	}
+	h.handOver(b, "")
+	h.takesOver(b, s, before.BootID)
+	awaitEnd(b, h.Process.Pid)
+	page.waitFrames(b, 30, patience)
+	list, _ := page.pictures(b)
+	for i, one := range list[1:] {
+		if one.Session != list[i].Session {
+			return one.At - list[i].At
+		}
+	}
+	b.Fatal("the page has not moved")
+	return 0
+}
