@@ -114,6 +114,8 @@ type Config struct {
 	// and reservations count.
 	MetricLabels []string
 
+	// Heritage has the media sockets of the daemon that this one takes over from; nil without one.
+	Heritage *peer.Heritage
 	// Progress has the loops of the sessions. It may be nil.
 	Progress *progress.Board
 	// Orders is what operators ordered of the daemon before. Keep keeps it for the next one, until a crash of the
@@ -269,7 +271,7 @@ func (c *Config) network() peer.Config {
 		MediaPort: c.MediaPort, UDPPortMin: c.UDPPortMin, UDPPortMax: c.UDPPortMax,
 		MediaTCPPort: c.MediaTCPPort, MediaTCPConnections: c.MediaTCPConnections,
 		Interfaces: c.Interfaces, Addresses: c.Addresses, ViewerNetworks: c.ViewerNetworks,
-		Loopback: c.Loopback, NAT1To1: c.NAT1To1, MaxMessage: rift.MaxMessage,
+		Loopback: c.Loopback, NAT1To1: c.NAT1To1, MaxMessage: rift.MaxMessage, Heritage: c.Heritage,
 	}
 }
 

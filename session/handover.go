@@ -1,6 +1,13 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"wavryhost/session/peer"
+)
+
+// Lend returns the media sockets, for a daemon that takes over from this one.
+func (h *HostState) Lend() peer.Loan { return h.lend() }
 
 // HandOver leaves the host's sessions to be opened again by the daemon that takes over from this one. No new ones are
 // accepted here, and nobody uses its reservations any more. Viewers see that they should open a session there

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"wavryhost/session/lockorder"
+	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 )
 
@@ -20,6 +21,7 @@ type HostState struct {
 	emit func(Event) uint64
 	// trouble returns why the host is degraded, empty when it is not.
 	trouble func() string
+	lend    func() peer.Loan
 	owner   drainable
 	news    *news
 

@@ -93,7 +93,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.host = &HostState{
 		conf: g.conf, log: log, met: m, emit: emit, trouble: func() string { return g.pool.Health().String() },
-		owner: g.registry, news: events,
+		owner: g.registry, news: events, lend: network.Lend,
 		mu: &g.registry.mu, saving: make(chan struct{}, 1),
 	}
 	g.registry.host = g.host

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,31 +20,41 @@ import (
 	"wavryhost/platform/child"
 	"wavryhost/session/api"
 	"wavryhost/session/api/handover"
+	"wavryhost/session/peer"
 )
 
 // The daemon can leave the host to the program that an update has installed, without an end of its sessions: package
 // handover shows the steps. This file has the side of the former daemon, and takeover.go that of the new one.
 
-// varFormer is the environment variable with the socket of the former daemon. Its listener is descriptor 3.
-const varFormer = "WAVRY_FORMER_DAEMON"
+// varFormer is the environment variable with the private folder of the former daemon. It has two Unix sockets.
+const (
+	varFormer     = "WAVRY_FORMER_DAEMON"
+	formerSocket  = "former.sock"  // of package handover
+	socketsSocket = "sockets.sock" // passes the sockets on
+)
 
 const (
 	// handoverTime bounds the time until the new daemon works: it tries encoders and displays, as at any start.
 	handoverTime = time.Minute
+	// hungTime is how long a new daemon that reads the media sockets may be silent.
+	hungTime = 5 * time.Second
 	// linksTime bounds the end of the links that only one daemon can have.
 	linksTime = 5 * time.Second
 	// lastLook is the interval at which a daemon that was replaced looks whether it still has sessions.
 	lastLook = 250 * time.Millisecond
 )
 
-// successor is the side of the daemon that is replaced.
-type successor struct {
+// predecessor is the side of the daemon that is replaced.
+type predecessor struct {
 	host   *host
 	listen string // the setting
-	why    string // why no other daemon can take over here; empty if one can
-	args   []string
-	env    []string
-	log    *slog.Logger
+	// managed: systemd can follow another process.
+	managed bool
+	// onePort: all media use the same port, so both daemons do.
+	onePort bool
+	args    []string
+	env     []string
+	log     *slog.Logger
 	// asked has room for one request: when the remaining sessions end, or 0.
 	asked chan time.Duration
 	// links are the parts that only one daemon of a host can have. unlink ends them, and the API.
@@ -55,38 +66,45 @@ type successor struct {
 	over bool // the new daemon has taken over
 }
 
-// newSuccessor returns the side of h. The function of its context ends the links.
-func newSuccessor(l *loaded, h *host, a *app) *successor {
-	s := &successor{
+// newPredecessor returns the side of h.
+func newPredecessor(l *loaded, h *host, a *app) *predecessor {
+	ports := l.Media.UDP.Range
+	return &predecessor{
 		host: h, listen: l.API.Listen, args: withCommand(a.args), env: a.env, log: h.log, asked: make(chan time.Duration, 1),
+		managed: a.variable("NOTIFY_SOCKET") != "",
+		onePort: l.Media.UDP.Port != 0 || l.Media.TCP.Port != 0 || ports.Min != 0 && ports.Min == ports.Max,
 	}
+}
+
+// impossible returns why no other daemon can take over from this one now; empty if one can.
+func (s *predecessor) impossible() string {
+	former := s.host.takeover.former
 	switch {
-	case a.variable("NOTIFY_SOCKET") == "":
-		s.why = "the daemon is no service of systemd, which could follow the new process"
-	case l.Media.UDP.Port != 0:
-		s.why = "all media use one UDP port (media.udp.port), which two daemons cannot share"
-	case l.Media.TCP.Port != 0:
-		s.why = "media can use one TCP port (media.tcp.port), which two daemons cannot share"
+	case !s.managed:
+		return "the daemon is no service of systemd, which could follow the new process"
+	case s.onePort && former != nil && former.Sessions() >= 0: // packets would pass two daemons
+		return "the daemon before this one still has sessions on the same media port"
 	}
-	return s
+	return ""
 }
 
 // ask requests that another daemon take over, and returns at once.
-func (s *successor) ask(within time.Duration) {
+func (s *predecessor) ask(within time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.over || s.last != nil && s.last.State == api.HandoverRunning:
-	case s.why != "":
-		s.last = &api.Handover{State: api.HandoverImpossible, Problem: s.why}
-	default:
-		s.last = &api.Handover{State: api.HandoverRunning}
-		s.asked <- within // there is room: no handover is running or waiting
+	if s.over || s.last != nil && s.last.State == api.HandoverRunning {
+		return
 	}
+	if why := s.impossible(); why != "" {
+		s.last = &api.Handover{State: api.HandoverImpossible, Problem: why}
+		return
+	}
+	s.last = &api.Handover{State: api.HandoverRunning}
+	s.asked <- within // there is room: no handover is running or waiting
 }
 
 // status returns the last attempt; nil before the first one.
-func (s *successor) status() *api.Handover {
+func (s *predecessor) status() *api.Handover {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last == nil {
@@ -97,21 +115,21 @@ func (s *successor) status() *api.Handover {
 }
 
 // changing reports whether another daemon takes over, or has done so.
-func (s *successor) changing() bool {
+func (s *predecessor) changing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.over || s.last != nil && s.last.State == api.HandoverRunning
 }
 
 // replaced reports whether another daemon has taken over.
-func (s *successor) replaced() bool {
+func (s *predecessor) replaced() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.over
 }
 
 // run makes the attempts until ctx ends. After a success it returns when no session is left.
-func (s *successor) run(ctx context.Context) error {
+func (s *predecessor) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -129,7 +147,7 @@ func (s *successor) run(ctx context.Context) error {
 }
 
 // fail notes that an attempt has failed.
-func (s *successor) fail(err error) {
+func (s *predecessor) fail(err error) {
 	s.log.Error("no other daemon has taken over: this one continues", "err", err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,16 +155,22 @@ func (s *successor) fail(err error) {
 }
 
 // attempt makes one attempt. It returns nil when the new daemon has taken over and this one has no session any more.
-func (s *successor) attempt(ctx context.Context, within time.Duration) (err error) {
+func (s *predecessor) attempt(ctx context.Context, within time.Duration) (err error) {
 	visible := s.visible(ctx)
 	dir, err := os.MkdirTemp("", "wavry-host-handover-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	var loan peer.Loan
+	if s.onePort {
+		loan = s.host.manager.HostState().Lend()
+	}
+	if err := s.pass(ctx, dir, loan); err != nil {
+		return err
+	}
 	var lc net.ListenConfig
-	path := filepath.Join(dir, "former.sock")
-	ln, err := lc.Listen(ctx, "unix", path)
+	ln, err := lc.Listen(ctx, "unix", filepath.Join(dir, formerSocket))
 	if err != nil {
 		return err
 	}
@@ -155,13 +179,23 @@ func (s *successor) attempt(ctx context.Context, within time.Duration) (err erro
 		started = make(chan struct{}) // closed when process is valid
 		done    = make(chan struct{}) // closed when the new daemon has taken over
 		once    sync.Once
+		asked   atomic.Int64 // when the new daemon asked last, in nanoseconds; 0 before it reads media
 	)
 	srv := &http.Server{
 		ReadHeaderTimeout: answerTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		Handler: handover.Handler(handover.Steps{
 			Status: func() handover.Status {
-				return handover.Status{Listen: s.listen, Sessions: s.sessions(), Visible: visible}
+				if asked.Load() != 0 {
+					asked.Store(time.Now().UnixNano())
+				}
+				return handover.Status{
+					Listen: s.listen, Sessions: s.sessions(), Visible: visible, Media: len(loan.Sockets), TCP: loan.Listener != nil,
+				}
+			},
+			Media: func() error {
+				asked.Store(time.Now().UnixNano())
+				return loan.Divert(dir)
 			},
 			Serving: func() handover.Estate {
 				s.host.api.Succession().Pause(true)
@@ -170,7 +204,7 @@ func (s *successor) attempt(ctx context.Context, within time.Duration) (err erro
 			Ready: func(ctx context.Context) {
 				<-started
 				once.Do(func() {
-					s.leave(ctx, process.ID(), within)
+					s.leave(ctx, process.ID(), within, loan)
 					close(done)
 				})
 			},
@@ -188,67 +222,104 @@ func (s *successor) attempt(ctx context.Context, within time.Duration) (err erro
 	s.host.exit.end(nil) // for the new daemon
 	defer func() {
 		if err != nil && !s.replaced() {
+			loan.Return()
 			s.host.exit.begin()
 			s.host.api.Succession().Pause(false)
 		}
 	}()
-	if process, err = s.start(path); err != nil {
+	process, err = child.Detach(child.Command{
+		Program: s.host.trier.program.path, Args: s.args, Env: append(s.env, varFormer+"="+dir),
+	}, os.Stderr)
+	if err != nil {
 		return fmt.Errorf("start the installed program: %w", err)
 	}
 	close(started)
 	s.log.Info("another daemon starts", "pid", process.ID(), "program", s.host.trier.program.path)
-	late := time.NewTimer(handoverTime)
-	defer late.Stop()
-	select {
-	case <-done:
-	case <-process.Done:
-		return fmt.Errorf("it ended before it had taken over: %w; the log has its last words",
-			cmp.Or(process.Err(), errors.New("exit status 0")))
-	case <-late.C:
+	if err := s.await(ctx, process, done, &asked); err != nil {
 		process.Stop()
-		return fmt.Errorf("it had not taken over within %v", handoverTime)
-	case <-ctx.Done():
-		process.Stop()
-		return ctx.Err()
+		return err
 	}
 	s.empty(ctx)
 	return nil
 }
 
+// await waits until the new daemon has taken over. asked is when it asked last, or 0.
+func (s *predecessor) await(ctx context.Context, p *child.Process, done <-chan struct{}, asked *atomic.Int64) error {
+	late := time.NewTimer(handoverTime)
+	defer late.Stop()
+	look := time.NewTicker(followEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-p.Done:
+			return fmt.Errorf("it ended before it had taken over: %w; the log has its last words",
+				cmp.Or(p.Err(), errors.New("exit status 0")))
+		case <-late.C:
+			return fmt.Errorf("it had not taken over within %v", handoverTime)
+		case now := <-look.C:
+			if at := asked.Load(); at != 0 && now.Sub(time.Unix(0, at)) > hungTime {
+				return fmt.Errorf("it hangs for %v, and reads the media of this daemon's sessions", hungTime)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// pass passes the sockets on to the first process that asks in a folder.
+func (s *predecessor) pass(ctx context.Context, dir string, loan peer.Loan) error {
+	api := s.host.api.Succession().Socket()
+	if api == nil {
+		return errors.New("the API does not listen")
+	}
+	sockets := []syscall.Conn{api}
+	for _, one := range loan.Sockets {
+		sockets = append(sockets, one)
+	}
+	if loan.Listener != nil {
+		sockets = append(sockets, loan.Listener)
+	}
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, socketsSocket), Net: "unix"})
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	if err := ln.SetDeadline(time.Now().Add(handoverTime)); err != nil {
+		return err
+	}
+	go func() { // unguarded: it passes descriptors
+		defer stop()
+		c, err := ln.AcceptUnix()
+		_ = ln.Close()
+		if err != nil {
+			return // the new daemon has not come
+		}
+		if err := sendSockets(c, sockets); err != nil {
+			s.log.Warn("sockets not passed on", "err", err)
+		}
+		_ = c.Close()
+	}()
+	return nil
+}
+
 // visible reports whether a viewer of this daemon sees the display, as far as it can tell.
-func (s *successor) visible(ctx context.Context) bool {
+func (s *predecessor) visible(ctx context.Context) bool {
 	p := s.host.probe.watch(ctx)
 	return p != nil && p.State == api.ProbePassed
 }
 
-// start starts the installed program, with the listener of the API.
-func (s *successor) start(path string) (*child.Process, error) {
-	socket := s.host.api.Succession().Socket()
-	if socket == nil {
-		return nil, errors.New("the API does not listen")
-	}
-	file, err := socket.File()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	p, err := child.Detach(child.Command{
-		Program: s.host.trier.program.path, Args: s.args, Env: append(s.env, varFormer+"="+path), Files: []*os.File{file},
-	}, os.Stderr)
-	// A file that is passed on blocks, and so do its copies.
-	if raw, rawErr := socket.SyscallConn(); rawErr == nil {
-		_ = raw.Control(func(fd uintptr) { _ = syscall.SetNonblock(int(fd), true) })
-	}
-	return p, err
-}
-
 // leave leaves everything to the new daemon that only one can have.
-func (s *successor) leave(ctx context.Context, pid int, within time.Duration) {
+func (s *predecessor) leave(ctx context.Context, pid int, within time.Duration, loan peer.Loan) {
 	s.mu.Lock()
 	s.over = true
 	s.mu.Unlock()
 	s.unlink()
 	s.host.api.Succession().Retire()
+	if err := loan.Retire(); err != nil {
+		s.log.Warn("listener for media not closed", "err", err)
+	}
 	ended := make(chan struct{})
 	go func() { // unguarded: it waits
 		s.links.Wait()
@@ -268,10 +339,10 @@ func (s *successor) leave(ctx context.Context, pid int, within time.Duration) {
 }
 
 // sessions returns the number of sessions of this daemon.
-func (s *successor) sessions() int { return len(s.host.manager.Sessions()) }
+func (s *predecessor) sessions() int { return len(s.host.manager.Sessions()) }
 
 // empty waits until this daemon has no session, or ctx ends.
-func (s *successor) empty(ctx context.Context) {
+func (s *predecessor) empty(ctx context.Context) {
 	tick := time.NewTicker(lastLook)
 	defer tick.Stop()
 	for s.sessions() > 0 {

@@ -87,7 +87,7 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	err = errors.Join(h.run(ctx), h.displays.Close())
-	if !h.successor.replaced() {
+	if !h.predecessor.replaced() {
 		h.exit.end(err)
 	}
 	if err == nil {
@@ -98,28 +98,28 @@ func (c *runCmd) Run(ctx context.Context, a *app) error {
 
 // host is the assembled daemon.
 type host struct {
-	log       *slog.Logger
-	notify    *service.Notifier
-	displays  *catalog
-	manager   *session.Manager
-	api       *api.Server
-	link      *gateway.Link // nil without a gateway
-	fleet     *fleetLink
-	webhook   *webhook.Sender
-	tracer    *tracing.Tracer // nil without traces
-	local     *localAPI
-	reloads   *reloader
-	prober    *prober
-	probe     *selfProbe
-	grants    *grant.Verifier // nil without grants
-	trail     *trail
-	trier     *trier
-	exit      *lastExit
-	takeover  *takeover
-	successor *successor
-	loops     *loops
-	pressure  *pressure.Sampler
-	gpus      *pressure.GPUs
+	log         *slog.Logger
+	notify      *service.Notifier
+	displays    *catalog
+	manager     *session.Manager
+	api         *api.Server
+	link        *gateway.Link // nil without a gateway
+	fleet       *fleetLink
+	webhook     *webhook.Sender
+	tracer      *tracing.Tracer // nil without traces
+	local       *localAPI
+	reloads     *reloader
+	prober      *prober
+	probe       *selfProbe
+	grants      *grant.Verifier // nil without grants
+	trail       *trail
+	trier       *trier
+	exit        *lastExit
+	takeover    *takeover
+	predecessor *predecessor
+	loops       *loops
+	pressure    *pressure.Sampler
+	gpus        *pressure.GPUs
 	// limit bounds the end of all parts.
 	limit time.Duration
 	ready chan net.Addr // capacity 1; the API's address, once
@@ -148,7 +148,7 @@ func newHost(
 		log: log, notify: service.NewNotifier(log), limit: l.Timeouts.Shutdown + settling, ready: make(chan net.Addr, 1),
 		greet: greeter(l, a, log), takeover: t,
 	}
-	h.successor = newSuccessor(l, h, a)
+	h.predecessor = newPredecessor(l, h, a)
 	registry := newRegistry()
 	program := ownProgram()
 	registry.MustRegister(lines.lost, newRestartPending(program))
@@ -199,7 +199,7 @@ func newHost(
 		load = nil
 	}
 	sessions := sessionConfig(l, h.displays, candidates, load, log)
-	sessions.Progress = h.loops.board
+	sessions.Progress, sessions.Heritage = h.loops.board, t.heritage
 	sessions.Orders, sessions.Keep = ordersOf(a.env, log)
 	id, name := identify(l.Host.ID, log)
 	if h.tracer, err = newTracer(l, id, name, registry, log); err != nil {
@@ -243,9 +243,9 @@ func newHost(
 	cfg.Audit, cfg.RestartPending = h.trail, program.replaced
 	h.trier = newTrier(program, a, h.manager.Host, log)
 	cfg.Try, cfg.Trial = h.trier.ask, h.trier.status
-	cfg.HandOver, cfg.Handover = h.successor.ask, h.successor.status
+	cfg.HandOver, cfg.Handover = h.predecessor.ask, h.predecessor.status
 	cfg.Listener, cfg.Former = t.listener, t.former
-	cfg.Changing = func() bool { return t.pending() || h.successor.changing() }
+	cfg.Changing = func() bool { return t.pending() || h.predecessor.changing() }
 	cfg.SelfProbe, cfg.LastProbe = func() { h.probe.ask() }, func() *api.SelfProbe { return h.probe.status() }
 	if h.link != nil {
 		cfg.Gateway = func() api.GatewayLink { return api.GatewayLink(h.link.Status()) }
@@ -340,11 +340,11 @@ func (h *host) run(ctx context.Context) error {
 	// The links end when another daemon takes over, and wait for a former one.
 	linked, unlink := context.WithCancel(inner)
 	defer unlink()
-	h.successor.unlink = unlink
+	h.predecessor.unlink = unlink
 	link := func(part func(context.Context) error) {
-		h.successor.links.Add(1)
+		h.predecessor.links.Add(1)
 		group.Go(func() error {
-			defer h.successor.links.Done()
+			defer h.predecessor.links.Done()
 			if !h.takeover.await(linked) {
 				return nil
 			}
@@ -359,11 +359,11 @@ func (h *host) run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		defer func() {
-			if h.successor.replaced() {
+			if h.predecessor.replaced() {
 				leave()
 			}
 		}()
-		return h.successor.run(inner)
+		return h.predecessor.run(inner)
 	})
 	link(h.local.run)
 	group.Go(func() error { return h.loops.run(inner, h.api.Handler(), h.manager.Journal()) })
@@ -404,16 +404,19 @@ func (h *host) run(ctx context.Context) error {
 		h.notify.Ready()
 		h.notify.Status("Serving on " + addr.String())
 		h.greet(addr)
-		if f := h.takeover.former; f != nil {
-			f.Follow(inner, followEvery)
-			h.log.Info("the former daemon has no session any more")
+		if h.takeover.former != nil {
+			select {
+			case <-h.takeover.gone:
+				h.log.Info("the former daemon has no session any more")
+			case <-inner.Done():
+			}
 		}
 		return nil
 	})
 	ended := make(chan error, 1) // one result, never blocks
 	go func() {
 		err := group.Wait()
-		if !h.successor.replaced() {
+		if !h.predecessor.replaced() {
 			h.flush(context.WithoutCancel(ctx))
 		}
 		ended <- err

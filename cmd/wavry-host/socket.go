@@ -104,7 +104,7 @@ func (l *localAPI) run(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(l.log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			p, _ := c.(*peer)
+			p, _ := c.(*localConn)
 			return auth.WithPrincipal(ctx, auth.Principal{
 				Owner: session.Owner{Credential: session.CredentialLocal, Name: p.name}, Role: grant.Operator,
 			})
@@ -128,8 +128,8 @@ type peers struct {
 	log *slog.Logger
 }
 
-// peer is a connection of a known user.
-type peer struct {
+// localConn is a connection of a known user.
+type localConn struct {
 	net.Conn
 	name string
 }
@@ -142,7 +142,7 @@ func (p peers) Accept() (net.Conn, error) {
 		}
 		uid, err := peerUID(c)
 		if err == nil && (uid == 0 || uid == os.Geteuid()) {
-			return &peer{c, userName(uid)}, nil
+			return &localConn{c, userName(uid)}, nil
 		}
 		p.log.Warn("client of the socket refused: it is neither root nor the user of the daemon", "uid", uid, "err", err)
 		_ = c.Close()

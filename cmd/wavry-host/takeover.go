@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"wavryhost/session/api"
 	"wavryhost/session/api/handover"
+	"wavryhost/session/peer"
 )
 
 // followEvery is the interval at which a daemon looks how many sessions the former one still has.
@@ -22,6 +24,8 @@ type takeover struct {
 	former   *handover.Former // nil for none
 	status   handover.Status
 	listener net.Listener // the former daemon's; nil for one of its own
+	heritage *peer.Heritage
+	gone     chan struct{} // closed when the former daemon is gone
 	log      *slog.Logger
 	// alone is closed when this daemon may have what only one can have.
 	alone chan struct{}
@@ -30,9 +34,9 @@ type takeover struct {
 // newTakeover returns the side of the daemon that the environment describes. listen is the setting of the API's
 // address.
 func newTakeover(ctx context.Context, a *app, listen string, log *slog.Logger) (*takeover, error) {
-	t := &takeover{log: log, alone: make(chan struct{})}
-	path := a.variable(varFormer)
-	if path == "" {
+	t := &takeover{log: log, alone: make(chan struct{}), gone: make(chan struct{})}
+	dir := a.variable(varFormer)
+	if dir == "" {
 		return t, nil
 	}
 	// No program that this daemon starts has a former daemon, and systemd named the process of that one.
@@ -41,19 +45,70 @@ func newTakeover(ctx context.Context, a *app, listen string, log *slog.Logger) (
 		return nil, err
 	}
 	a.env = os.Environ()
-	t.former = handover.Dial(path)
+	t.former = handover.Dial(filepath.Join(dir, formerSocket))
 	if t.status, err = t.former.Status(ctx); err != nil {
 		return nil, fmt.Errorf("take over: %w", err)
 	}
-	file := os.NewFile(3, "listener of the former daemon")
-	defer func() { _ = file.Close() }()
-	if t.status.Listen != listen {
-		return t, nil // the configuration has changed
+	if err := t.receive(ctx, dir, listen); err != nil {
+		return nil, fmt.Errorf("take over the sockets: %w", err)
 	}
-	if t.listener, err = net.FileListener(file); err != nil {
-		return nil, fmt.Errorf("take over the API's socket: %w", err)
-	}
+	go func() { // unguarded: it asks the former daemon
+		defer close(t.gone)
+		t.former.Follow(ctx, followEvery)
+	}()
 	return t, nil
+}
+
+// receive takes the sockets of the former daemon: that of the API, those for media, and the listener for media.
+func (t *takeover) receive(ctx context.Context, dir, listen string) (err error) {
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: filepath.Join(dir, socketsSocket), Net: "unix"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	files, err := receiveSockets(c)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, f := range files {
+			err = errors.Join(err, f.Close()) // what was made of it has a copy
+		}
+	}()
+	want := 1 + t.status.Media
+	if t.status.TCP {
+		want++
+	}
+	if len(files) != want {
+		return fmt.Errorf("it passes %d sockets; want %d", len(files), want)
+	}
+	if t.status.Listen == listen { // else the configuration has changed
+		if t.listener, err = net.FileListener(files[0]); err != nil {
+			return err
+		}
+	}
+	h := &peer.Heritage{
+		Dir: dir, Alone: t.alone, Over: func() bool { return t.former.Sessions() < 0 },
+		Begin: func() {
+			if err := t.former.Media(ctx); err != nil {
+				t.log.Error("the former daemon gets no packets any more", "err", err)
+			}
+		},
+	}
+	for _, f := range files[1 : 1+t.status.Media] {
+		udp, err := net.FilePacketConn(f)
+		if err != nil {
+			return err
+		}
+		h.Sockets = append(h.Sockets, udp)
+	}
+	if t.status.TCP {
+		if h.Listener, err = net.FileListener(files[len(files)-1]); err != nil {
+			return err
+		}
+	}
+	t.heritage = h
+	return nil
 }
 
 // pending reports whether the former daemon still has what only one can have.

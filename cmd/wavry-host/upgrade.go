@@ -100,9 +100,17 @@ func (u upgrade) run(ctx context.Context) error {
 	defer former.forget()
 	visible := former != nil && u.probe(ctx, daemon) == nil
 	if !u.ifIdle {
-		if over, err := u.handOver(ctx, daemon, h.BootID); err != nil {
+		over, err := u.handOver(ctx, daemon, h.BootID)
+		switch {
+		case err != nil && former != nil && ctx.Err() == nil:
+			// A crash of the former daemon must not start the program that does not work.
+			if back := former.restore(); back != nil {
+				return errors.Join(err, fmt.Errorf("put %s back: %w", h.Version, back))
+			}
+			return fmt.Errorf("%w; %s was put back as %s", err, h.Version, former.installed)
+		case err != nil:
 			return err
-		} else if over {
+		case over:
 			return u.settle(ctx, false, h, former, visible, u.finish(ctx, false, h.Host))
 		}
 	}
@@ -206,8 +214,8 @@ func (u upgrade) handOver(ctx context.Context, daemon caller, boot string) (over
 			u.say("the new daemon does not take over, and is started all the same: %s", now.Problem)
 			return false, nil
 		default:
-			return false, fmt.Errorf("the new daemon does not take over, so the former one continues: %s; repair that, "+
-				"install the former version, or use --force", now.Problem)
+			return false, fmt.Errorf("the new daemon does not take over, so the former one continues: %s; repair that, or "+
+				"use --force", now.Problem)
 		}
 		if err := u.pause(ctx); err != nil {
 			return false, err

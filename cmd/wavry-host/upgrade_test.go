@@ -276,6 +276,7 @@ func TestUpgradeGoesBack(t *testing.T) {
 		refused bool // the service manager refuses to start it
 		noWatch bool
 		beside  bool   // it takes over from the former daemon, and lets that take over again
+		unable  string // why it does not take over
 		want    string // in the error; empty if the new program stays
 	}{
 		"works":         {new: func(int) map[string]any { return with("boot_id", "b") }},
@@ -304,7 +305,8 @@ func TestUpgradeGoesBack(t *testing.T) {
 		"makes no self-probe": {
 			new: func(int) map[string]any { return with("self_probe", map[string]any{"state": "skipped"}) },
 		},
-		"takes over": {new: func(int) map[string]any { return with("boot_id", "b") }, beside: true},
+		"does not take over": {unable: "it crashed", want: "does not take over, so the former one continues: it crashed"},
+		"takes over":         {new: func(int) map[string]any { return with("boot_id", "b") }, beside: true},
 		"takes over, and crashes": {
 			new: func(s int) map[string]any { return with("boot_id", s/15) }, beside: true, want: "again",
 		},
@@ -366,9 +368,12 @@ func TestUpgradeGoesBack(t *testing.T) {
 						h["boot_id"] = fmt.Sprint(h["boot_id"])
 					}
 					d := &drainable{fakeDaemon{host: h}, &drained, nil}
-					if !one.beside {
+					switch {
+					case one.unable != "":
+						h["handover"] = map[string]any{"state": "failed", "problem": one.unable}
+					case !one.beside:
 						h["handover"] = map[string]any{"state": "impossible", "problem": "no systemd"}
-					} else {
+					default:
 						if running == "v2" && h["boot_id"] == "a" {
 							h["boot_id"] = "b"
 						}
@@ -384,7 +389,10 @@ func TestUpgradeGoesBack(t *testing.T) {
 				if (err != nil) != (one.want != "") || err != nil && !strings.Contains(err.Error(), one.want) {
 					t.Errorf("got %v, %q; want an error with %q", err, said.String(), one.want)
 				}
-				if !slices.Equal(restarts, want) || running != want[len(want)-1] {
+				if one.unable != "" {
+					want = nil
+				}
+				if !slices.Equal(restarts, want) || one.unable == "" && running != want[len(want)-1] {
 					t.Errorf("it was restarted into %q, and %s runs; want %q", restarts, running, want)
 				}
 				if drained {
@@ -393,6 +401,10 @@ func TestUpgradeGoesBack(t *testing.T) {
 				left, err := os.ReadDir(filepath.Dir(installed))
 				if err != nil || len(left) != 1 {
 					t.Errorf("%v beside the program, %v", left, err)
+				}
+				text, err := os.ReadFile(installed)
+				if err != nil || (string(text) == "v1") != (one.want != "") {
+					t.Errorf("installed is %s, %v", text, err)
 				}
 			})
 		})

@@ -112,12 +112,12 @@ func start(c Command, atOnce bool) (*Process, error) {
 	return p, <-started
 }
 
-// Detach starts a program that outlives the daemon, in a session of its own. Its output goes to a file, and it does not
-// get the limits of c. Done is closed when it ends, if the daemon lives that long.
+// Detach starts a program that outlives the daemon, in a session of its own. Its output goes to a file, and it gets
+// neither the limits nor the files of c. Done is closed when it ends, if the daemon lives that long.
 func Detach(c Command, output *os.File) (*Process, error) {
 	cmd := exec.Command(c.Program, c.Args...) //nolint:noctx // it outlives the caller
 	cmd.Env = append(environment(os.Environ(), c.Keep), c.Env...)
-	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = c.Files, output, output
+	cmd.Stdout, cmd.Stderr = output, output
 	detach(cmd)
 	seal()
 	if err := cmd.Start(); err != nil {

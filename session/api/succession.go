@@ -91,7 +91,7 @@ func (s *Succession) Socket() *net.TCPListener {
 // whose credentials are no longer valid. Retire is called once.
 func (s *Succession) Retire() { close(s.retired) }
 
-// Bequeath returns what this server leaves to the one that takes over.
+// Bequeath returns what this server leaves to the server that takes over.
 func (s *Succession) Bequeath() handover.Estate {
 	return handover.Estate{Tokens: s.auth.Bequeath(), Reservations: s.mgr.List()}
 }

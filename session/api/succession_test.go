@@ -15,7 +15,7 @@ import (
 	"wavryhost/session/api/problem"
 )
 
-// succession is two servers of a host: one that was replaced and still has sessions, and one that has taken over.
+// succession is two servers of a host: the former one, which still has sessions, and the new one.
 type succession struct {
 	former, now       *fakeManager
 	old, new          *Server
@@ -249,7 +249,7 @@ func TestFormerDaemonThatIsGone(t *testing.T) {
 	}
 }
 
-// A paused server leaves connections to another one on the same socket, and takes the next ones when it goes on.
+// A paused server leaves connections to another one on the same socket, and takes the next ones after the pause.
 func TestPause(t *testing.T) {
 	s, addr, stop := start(t, Config{Token: token}, healthy())
 	client := func() *http.Client { return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} }
@@ -298,7 +298,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// A retired server accepts nobody, and continues until it is told to end.
+// A retired server accepts nobody, and continues until its context ends.
 func TestRetire(t *testing.T) {
 	s, addr, stop := start(t, Config{Token: token}, healthy())
 	s.Succession().Retire()

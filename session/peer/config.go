@@ -30,6 +30,8 @@ type Config struct {
 	MaxMessage int
 	// OnCut is called for each TCP connection that is cut, with one of CutReasons. It may be nil.
 	OnCut func(reason string)
+	// Heritage has the media sockets of the daemon that this one takes over from; nil without one.
+	Heritage *Heritage
 	// Net replaces the network of this machine, for tests. No media port is opened then. It is called for each peer.
 	Net func(limit time.Duration) (transport.Net, error)
 }

@@ -47,6 +47,7 @@ var _ ice.UDPMux = (*mediaPort)(nil)
 // mediaSocket is the socket of one address. Users are the user fragments of its peers.
 type mediaSocket struct {
 	mux   *ice.UDPMuxDefault
+	lent  *lent
 	users map[string]struct{}
 }
 
@@ -141,15 +142,20 @@ func (p *mediaPort) update(now time.Time) error {
 // open opens the socket of an address, with the port of the other sockets if it is free. The caller holds mu.
 func (p *mediaPort) open(a netip.Addr) error {
 	try := func(port uint16) error {
-		c, err := p.listen(netip.AddrPortFrom(a, port))
-		if err != nil {
-			return err
+		at := netip.AddrPortFrom(a, port)
+		c := p.cfg.Heritage.take(at, p.owns)
+		if c == nil {
+			var err error
+			if c, err = p.listen(at); err != nil {
+				return err
+			}
 		}
 		p.port = uint16(c.LocalAddr().(*net.UDPAddr).Port) //nolint:forcetypeassert // it listens on UDP
+		shared := &lent{PacketConn: c}
 		mux := ice.NewUDPMuxDefault(ice.UDPMuxParams{
-			UDPConn: &repeatChecks{PacketConn: c}, Logger: NewLoggerFactory(p.log).NewLogger("mux"),
+			UDPConn: &repeatChecks{PacketConn: shared}, Logger: NewLoggerFactory(p.log).NewLogger("mux"),
 		})
-		p.sockets[a] = &mediaSocket{mux: mux, users: make(map[string]struct{})}
+		p.sockets[a] = &mediaSocket{mux: mux, lent: shared, users: make(map[string]struct{})}
 		return nil
 	}
 	err := try(max(p.port, p.low))
@@ -211,6 +217,18 @@ func (p *mediaPort) GetConn(ufrag string, at net.Addr) (net.PacketConn, error) {
 	}
 	s.users[ufrag] = struct{}{}
 	return c, nil
+}
+
+// owns reports whether a user fragment is of a peer of this port.
+func (p *mediaPort) owns(ufrag string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.sockets {
+		if _, ok := s.users[ufrag]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // RemoveConnByUfrag ends a peer's use of the port.

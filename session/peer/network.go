@@ -27,12 +27,14 @@ const (
 
 // Network is what all peers share: the settings of pion, the media ports and the addresses of this host.
 type Network struct {
-	cfg     Config
-	log     *slog.Logger
-	engine  webrtc.SettingEngine
-	port    *mediaPort // nil with Config.Net
-	closers []io.Closer
-	open    func(limit time.Duration) (transport.Net, error)
+	cfg    Config
+	log    *slog.Logger
+	engine webrtc.SettingEngine
+	port   *mediaPort // nil with Config.Net
+	// listener is that of MediaTCPPort; nil for none.
+	listener *net.TCPListener
+	closers  []io.Closer
+	open     func(limit time.Duration) (transport.Net, error)
 }
 
 // NewNetwork opens the media ports. The caller must close the Network after its peers.
@@ -125,9 +127,17 @@ func (n *Network) listenTCP() error {
 		host = n.cfg.loopback().String()
 	}
 	address := net.JoinHostPort(host, strconv.Itoa(int(n.cfg.MediaTCPPort)))
-	ln, err := net.Listen("tcp", address) //nolint:noctx // it does not wait
-	if err != nil {
-		return fmt.Errorf("peer: listen on TCP port %d for media: %w", n.cfg.MediaTCPPort, err)
+	ln := n.cfg.Heritage.listener(n.cfg.MediaTCPPort)
+	if ln == nil {
+		var err error
+		if ln, err = net.Listen("tcp", address); err != nil { //nolint:noctx // it does not wait
+			return fmt.Errorf("peer: listen on TCP port %d for media: %w", n.cfg.MediaTCPPort, err)
+		}
+	}
+	if inherited, ok := ln.(*later); ok {
+		n.listener, _ = inherited.Listener.(*net.TCPListener)
+	} else {
+		n.listener, _ = ln.(*net.TCPListener)
 	}
 	cut := n.cfg.OnCut
 	if cut == nil {

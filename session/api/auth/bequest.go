@@ -11,8 +11,8 @@ import (
 	"wavryhost/session/api/grant"
 )
 
-// Bequest is the token of a viewer, as a daemon leaves it to the one that takes over. It has the hash of the token, not
-// the token.
+// Bequest is the token of a viewer, as a daemon leaves it to the daemon that takes over. It has the hash of the token,
+// not the token.
 type Bequest struct {
 	Hash   []byte     `json:"hash"`
 	Viewer principal  `json:"viewer"`

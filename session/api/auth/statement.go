@@ -8,7 +8,7 @@ import (
 	"wavryhost/session/api/grant"
 )
 
-// Statement is what a daemon tells the one that it took over from about the client of a request that it passes on.
+// Statement is what a daemon says to the former one about the client of a request that it passes on.
 type Statement struct {
 	Owner session.Owner `json:"owner"`
 	Role  grant.Role    `json:"role"`

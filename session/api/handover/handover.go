@@ -4,6 +4,7 @@
 //
 //	former daemon                                  new daemon
 //	starts the installed program ────────────────▶ tries encoders and displays, reads the state
+//	gets its packets by the new daemon ◀─ /media   reads the media port, if there is one port for all
 //	accepts no connection any more ◀──── /serving  listens on the same socket, and watches a display as a viewer does
 //	leaves its sessions and links  ◀────── /ready  has the links of the host, and accepts sessions
 //	serves what it still has       ◀─── /v1, /whep passes requests about those sessions on
@@ -35,6 +36,7 @@ import (
 // The paths of the steps.
 const (
 	pathStatus  = "/handover"
+	pathMedia   = "/handover/media"
 	pathServing = "/handover/serving"
 	pathReady   = "/handover/ready"
 )
@@ -45,12 +47,15 @@ const headerClient = "Wavry-Client"
 // stepTime bounds a request of the new daemon: the former one ends its links meanwhile.
 const stepTime = 15 * time.Second
 
-// Status is what the former daemon tells of itself.
+// Status describes the former daemon.
 type Status struct {
 	// Listen is the setting of its API's address, of which the new daemon has the socket.
 	Listen string `json:"listen"`
 	// Sessions is the number of its sessions.
 	Sessions int `json:"sessions"`
+	// Media is the number of its UDP sockets that the new daemon gets, and TCP whether that gets the listener for media.
+	Media int  `json:"media"`
+	TCP   bool `json:"tcp"`
 	// Visible reports whether its self-probe passed. Then the one of the new daemon must pass, too.
 	Visible bool `json:"visible"`
 }
@@ -58,6 +63,8 @@ type Status struct {
 // Steps are what the former daemon does when the new one asks.
 type Steps struct {
 	Status func() Status
+	// Media is called before the new daemon reads the first packet of the media sockets.
+	Media func() error
 	// Serving is called before the new daemon begins to accept connections. It returns what that needs to know of their
 	// clients.
 	Serving func() Estate
@@ -80,6 +87,11 @@ func Handler(s Steps, api http.Handler) http.Handler {
 		_ = json.NewEncoder(w).Encode(v) // the new daemon is gone if that fails
 	}
 	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Status()) })
+	mux.HandleFunc("POST "+pathMedia, func(w http.ResponseWriter, _ *http.Request) {
+		if err := s.Media(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
 	mux.HandleFunc("POST "+pathServing, func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Serving()) })
 	mux.HandleFunc("POST "+pathReady, func(_ http.ResponseWriter, r *http.Request) { s.Ready(r.Context()) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -173,14 +185,19 @@ func (f *Former) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
+// Media says that this daemon begins to read the media sockets.
+func (f *Former) Media(ctx context.Context) error {
+	return f.ask(ctx, http.MethodPost, pathMedia, nil, nil, nil)
+}
+
 // Serving says that this daemon begins to accept connections.
 func (f *Former) Serving(ctx context.Context) (e Estate, err error) {
 	err = f.ask(ctx, http.MethodPost, pathServing, nil, nil, &e)
 	return e, err
 }
 
-// Ready says that this daemon works. When it returns nil, the former one has left everything to this one that only one
-// can have.
+// Ready says that this daemon works. When it returns nil, the former daemon has left everything to this one of which
+// there can be only one.
 func (f *Former) Ready(ctx context.Context) error {
 	return f.ask(ctx, http.MethodPost, pathReady, nil, nil, nil)
 }
