@@ -222,7 +222,7 @@ var drivers = map[string][]string{
 	"github.com/asticode/go-astiav": {"wavryhost/encode/ffmpeg"},
 	"github.com/kbinani/screenshot": {"wavryhost/capture/screenshot"},
 	"github.com/jezek/xgb":          nil,
-	"github.com/godbus/dbus":        {"wavryhost/platform/screencast"},
+	"github.com/godbus/dbus":        {"wavryhost/platform/screencast", "wavryhost/platform/screencast/screencasttest"},
 	"github.com/pion/": {
 		"wavryhost/session/peer",
 		"wavryhost/session/peer/peertest",

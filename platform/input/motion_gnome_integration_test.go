@@ -15,6 +15,19 @@ import (
 // A program of GNOME gets motion in full, and fine scrolling as it was given.
 func TestMotionOnGNOME(t *testing.T) {
 	g := screencasttest.Start(t, "1280x720") // mutter resizes windows that are too large
+	motionOnMutter(t, g, func() *Injector { return injectGNOME(t, g.Bus) })
+}
+
+// A program gets the same by the portal.
+func TestMotionByPortal(t *testing.T) {
+	g := screencasttest.Start(t, "1280x720")
+	screencasttest.StartPortal(t, g.Bus, g)
+	p, _ := capturedPortal(t, g)
+	motionOnMutter(t, g, func() *Injector { return inject(t, Portal(p)) })
+}
+
+func motionOnMutter(t *testing.T, g *screencasttest.GNOME, start func() *Injector) {
+	t.Helper()
 	g.Run("sh", "-c", "exec stdbuf -oL wev > wev")
 	read := func() string {
 		b, err := os.ReadFile(g.Path("wev"))
@@ -23,7 +36,7 @@ func TestMotionOnGNOME(t *testing.T) {
 		}
 		return string(b)
 	}
-	j := injectGNOME(t, g.Bus)
+	j := start()
 	last := func() (at [2]float64) {
 		if all := wlprototest.ReadWev(read()).Motions; len(all) > 0 {
 			at = all[len(all)-1]

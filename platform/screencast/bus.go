@@ -1,5 +1,5 @@
-// Package screencast opens streams of a desktop's monitors over D-Bus: by mutter's own interface, which asks nobody,
-// and by xdg-desktop-portal, which asks the person at the screen once. It also sends input to mutter.
+// Package screencast opens streams of a desktop's monitors over D-Bus, and sends input to the desktop. It uses mutter's
+// own interface, which asks nobody, and xdg-desktop-portal, which asks the person at the screen once.
 package screencast
 
 import (
@@ -22,6 +22,8 @@ var (
 	ErrDenied = errors.New("refused")
 	// ErrSilent means that nobody answered in time.
 	ErrSilent = errors.New("no answer in time")
+	// ErrConsent means that the desktop asks the person at the screen, who has not answered yet.
+	ErrConsent = errors.New("waits for consent at the screen")
 )
 
 const (
@@ -54,7 +56,7 @@ func connect(ctx context.Context, address, service string, interfaces ...string)
 		return nil, err
 	}
 	s := &Session{
-		conn: conn, service: service, signals: make(chan *dbus.Signal, 64), pings: make(chan func(), 1),
+		conn: conn, service: service, signals: make(chan *dbus.Signal, 64), pings: make(chan func(), 16),
 		lost: make(chan struct{}),
 	}
 	conn.Signal(s.signals)
@@ -104,7 +106,7 @@ func explain(what string, err error) error {
 	reason := error(nil)
 	failure, isFailure := errors.AsType[dbus.Error](err)
 	switch {
-	case errors.Is(err, ErrAbsent), errors.Is(err, ErrDenied), errors.Is(err, ErrSilent):
+	case errors.Is(err, ErrAbsent), errors.Is(err, ErrDenied), errors.Is(err, ErrSilent), errors.Is(err, ErrConsent):
 	case errors.Is(err, context.DeadlineExceeded):
 		reason = ErrSilent
 	case errors.Is(err, fs.ErrPermission):
@@ -119,7 +121,7 @@ func explain(what string, err error) error {
 			reason = ErrAbsent
 		case "org.freedesktop.DBus.Error.NoReply": // the service ended before it answered
 			reason = ErrAbsent
-		case "org.freedesktop.DBus.Error.AccessDenied":
+		case "org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.portal.Error.NotAllowed":
 			reason = ErrDenied
 		case "org.freedesktop.DBus.Error.Timeout":
 			reason = ErrSilent

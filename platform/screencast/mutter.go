@@ -146,7 +146,7 @@ func Record(ctx context.Context, bus, connector string, cursor Cursor) (*Session
 		return nil, 0, err
 	}
 	s.closed = []string{castSession + ".Closed"}
-	node, err := s.record(ctx, connector, cursor)
+	node, err := s.cast(ctx, connector, cursor)
 	if err != nil {
 		s.Close()
 		return nil, 0, fmt.Errorf("record monitor %s of mutter: %w", connector, err)
@@ -155,12 +155,12 @@ func Record(ctx context.Context, bus, connector string, cursor Cursor) (*Session
 	return s, node, nil
 }
 
-func (s *Session) record(ctx context.Context, connector string, cursor Cursor) (uint32, error) {
+func (s *Session) cast(ctx context.Context, connector string, cursor Cursor) (uint32, error) {
 	options := map[string]dbus.Variant{}
 	if err := s.call(ctx, castPath, castService+".CreateSession", []any{options}, []any{&s.path}); err != nil {
 		return 0, err
 	}
-	stream, err := s.monitor(ctx, s.path, connector, cursor)
+	stream, err := s.record(ctx, s.path, connector, cursor)
 	if err != nil {
 		return 0, err
 	}
@@ -180,8 +180,8 @@ func (s *Session) record(ctx context.Context, connector string, cursor Cursor) (
 	return node, nil
 }
 
-// monitor adds a monitor to a session for recording.
-func (s *Session) monitor(ctx context.Context, session dbus.ObjectPath, connector string, cursor Cursor) (
+// record adds a monitor to a session for recording.
+func (s *Session) record(ctx context.Context, session dbus.ObjectPath, connector string, cursor Cursor) (
 	stream dbus.ObjectPath, err error,
 ) {
 	options := map[string]dbus.Variant{"cursor-mode": dbus.MakeVariant(uint32(cursor))}

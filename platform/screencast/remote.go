@@ -2,16 +2,29 @@ package screencast
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"image"
 
 	"github.com/godbus/dbus/v5"
 )
 
-// Remote sends input to mutter. Its methods but Sync queue it, and one goroutine calls them.
+// Remote sends input to mutter. Its methods but Size and Sync queue it, and one goroutine calls them.
 type Remote struct {
 	*Session
-	stream dbus.ObjectPath
-	calls  []*dbus.Call // without an answer yet
+	notifier
+	monitor string
+	size    image.Point
+	stream  dbus.ObjectPath
+}
+
+// notifier queues calls of a session's service, which works them off in order.
+type notifier struct {
+	to    *Session
+	at    dbus.ObjectPath
+	of    string        // the interface
+	calls []*dbus.Call  // without an answer yet
+	over  chan struct{} // closed when nobody waits for answers any more; nil for a session of its own
 }
 
 // The axes of the wheel.
@@ -20,6 +33,8 @@ const (
 	AxisHorizontal
 )
 
+var errOver = errors.New("closed")
+
 // Control has mutter take input whose positions are on a monitor. It outlives ctx.
 func Control(ctx context.Context, bus, connector string) (*Remote, error) {
 	s, err := connect(ctx, bus, remoteService, remoteSession, configService)
@@ -27,7 +42,7 @@ func Control(ctx context.Context, bus, connector string) (*Remote, error) {
 		return nil, err
 	}
 	s.closed = []string{remoteSession + ".Closed"}
-	r := &Remote{Session: s}
+	r := &Remote{Session: s, monitor: connector}
 	if err := r.open(ctx, connector); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("control monitor %s of mutter: %w", connector, err)
@@ -50,23 +65,37 @@ func (r *Remote) open(ctx context.Context, connector string) error {
 	if err := r.call(ctx, castPath, castService+".CreateSession", []any{options}, []any{&cast}); err != nil {
 		return err
 	}
-	if r.stream, err = r.monitor(ctx, cast, connector, CursorHidden); err != nil {
+	if r.stream, err = r.record(ctx, cast, connector, CursorHidden); err != nil {
 		return err
 	}
+	r.notifier = notifier{to: r.Session, at: r.path, of: remoteSession}
 	r.moved.Store(true)
 	return r.call(ctx, r.path, remoteSession+".Start", nil, nil)
 }
 
-// Moved reports whether the monitors have changed since the last call.
-func (r *Remote) Moved() bool { return r.moved.Swap(false) }
+// Size returns the size of the monitor's picture. It asks mutter after a change of the monitors.
+func (r *Remote) Size(ctx context.Context) (image.Point, error) {
+	if !r.moved.Swap(false) && r.size != (image.Point{}) {
+		return r.size, nil
+	}
+	list, err := r.monitors(ctx)
+	if err != nil {
+		return image.Point{}, err
+	}
+	for _, m := range list {
+		if m.Name == r.monitor {
+			r.size = m.Size
+			return r.size, nil
+		}
+	}
+	r.size = image.Point{}
+	return image.Point{}, fmt.Errorf("GNOME has no monitor %s at present", r.monitor)
+}
 
-// Monitors returns the monitors that are on.
-func (r *Remote) Monitors(ctx context.Context) ([]Monitor, error) { return r.monitors(ctx) }
-
-// notify queues a call. Mutter works off calls in order.
-func (r *Remote) notify(method string, args ...any) {
-	call := r.conn.Object(remoteService, r.path).Go(remoteSession+"."+method, 0, make(chan *dbus.Call, 1), args...)
-	r.calls = append(r.calls, call)
+// notify queues a call.
+func (n *notifier) notify(method string, args ...any) {
+	call := n.to.conn.Object(n.to.service, n.at).Go(n.of+"."+method, 0, make(chan *dbus.Call, 1), args...)
+	n.calls = append(n.calls, call)
 }
 
 // Move moves the pointer to a position in the monitor's picture.
@@ -98,20 +127,22 @@ func (r *Remote) ScrollSmooth(dx, dy float64) {
 	r.notify("NotifyPointerAxis", notch*dx, notch*dy, continuous)
 }
 
-// Sync waits until mutter has done everything. It returns how many calls mutter refused.
-func (r *Remote) Sync(ctx context.Context) (refused int, err error) {
-	for _, call := range r.calls {
+// Sync waits until the desktop has done everything. It returns how many calls the desktop refused.
+func (n *notifier) Sync(ctx context.Context) (refused int, err error) {
+	for _, call := range n.calls {
 		select {
 		case <-call.Done:
 			if call.Err != nil {
 				refused++
 			}
-		case <-r.Lost():
-			return refused, r.Err()
+		case <-n.to.Lost():
+			return refused, n.to.Err()
+		case <-n.over:
+			return refused, errOver
 		case <-ctx.Done():
 			return refused, ctx.Err()
 		}
 	}
-	r.calls = r.calls[:0]
+	n.calls = n.calls[:0]
 	return refused, nil
 }

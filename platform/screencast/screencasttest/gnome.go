@@ -1,12 +1,13 @@
 //go:build linux
 
-// Package screencasttest runs mutter, GNOME's compositor, for tests: without a screen, with PipeWire and a session bus
-// of its own.
+// Package screencasttest runs desktops for tests: mutter, GNOME's compositor, without a screen, with PipeWire and a
+// session bus of its own, and a portal that does what a test says.
 package screencasttest
 
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,21 +43,40 @@ func Start(tb testing.TB, size string) *GNOME {
 			tb.Fatalf("needs %s: scripts/setup test", name)
 		}
 	}
+	g := startBus(tb)
+	g.size = size
+	g.Run("pipewire")
+	g.Await("the socket of PipeWire", func() bool { return g.Exists("pipewire-0") })
+	g.Run("wireplumber")
+	g.StartMutter()
+	return g
+}
+
+// StartBus runs a session bus, and returns its address.
+func StartBus(tb testing.TB) string {
+	tb.Helper()
+	return startBus(tb).Bus
+}
+
+// startBus runs the session bus of a session that has nothing else yet.
+func startBus(tb testing.TB) *GNOME {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "gnome") //nolint:usetesting // a socket's path is at most 108 bytes
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	g := &GNOME{
-		Bus: "unix:path=" + filepath.Join(dir, "bus"), Socket: filepath.Join(dir, "pipewire-0"), dir: dir,
-		size: size, tb: tb,
+		Bus: "unix:path=" + filepath.Join(dir, "bus"), Socket: filepath.Join(dir, "pipewire-0"), dir: dir, tb: tb,
 	}
 	g.Run("dbus-daemon", "--session", "--address="+g.Bus, "--nofork", "--nopidfile")
-	g.Await("the bus", func() bool { return g.Exists("bus") })
-	g.Run("pipewire")
-	g.Await("the socket of PipeWire", func() bool { return g.Exists("pipewire-0") })
-	g.Run("wireplumber")
-	g.StartMutter()
+	g.Await("the bus", func() bool { // its socket is there before it listens
+		c, err := net.Dial("unix", g.Path("bus"))
+		if err == nil {
+			_ = c.Close()
+		}
+		return err == nil
+	})
 	return g
 }
 
