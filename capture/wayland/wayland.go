@@ -2,7 +2,7 @@
 //
 // It uses the protocol ext-image-copy-capture-v1 where the compositor has it, and wlr-screencopy-unstable-v1
 // otherwise. Sway, Hyprland, river, Wayfire, labwc and others based on wlroots have one of them; GNOME and KDE have
-// neither (see package pipewire for GNOME). The compositor copies its picture into shared memory, and reports damage.
+// neither (see package pipewire). The compositor copies its picture into shared memory, and reports damage.
 // Without such reports (the first version of wlr-screencopy) a Source polls, and says so in the log.
 //
 // A Pointer follows the pointer apart from the pictures, with ext-image-copy-capture-v1 only. With wlr-screencopy the
@@ -39,8 +39,8 @@ const (
 
 // errNoProtocol means that a compositor lets no client capture it.
 var errNoProtocol = fmt.Errorf("%w: the compositor has neither ext-image-copy-capture-v1 nor "+
-	"wlr-screencopy-unstable-v1 (GNOME's monitors are displays pipewire:gnome@NAME; for KDE, use an X session or "+
-	"--display virtual)",
+	"wlr-screencopy-unstable-v1 (GNOME's monitors are displays pipewire:gnome@NAME; on KDE and others the desktop's "+
+	"portal, if it is there, is the display pipewire:portal)",
 	capture.ErrUnsupported)
 
 var errNoOutput = errors.New("the compositor has no such output at present")
