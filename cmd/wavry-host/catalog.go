@@ -21,6 +21,7 @@ import (
 	"wavryhost/platform/input"
 	"wavryhost/platform/xproto"
 	"wavryhost/session"
+	"wavryhost/session/api/durable"
 )
 
 // catalog has the offered displays, and is attached to the virtual one.
@@ -46,6 +47,9 @@ func newCatalog(
 ) (*catalog, error) {
 	c := &catalog{cfg: cfg, desktop: d, log: log, inputs: inputs}
 	c.reconfigure(cfg)
+	if path := inState(consentFile, env); path != "" {
+		durable.Tidy(path)
+	}
 	d.displays.Look(ctx)
 	all := append(d.found(), made(cfg)...)
 	if err := c.attach(ctx, env, all); err != nil {
@@ -111,8 +115,9 @@ func (c *catalog) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close detaches from the virtual display, which continues.
+// Close detaches from the virtual display, which continues. It ends the portal's session.
 func (c *catalog) Close() error {
+	c.desktop.portal.Close()
 	if c.virtual == nil {
 		return nil
 	}
@@ -305,6 +310,10 @@ func (c *catalog) input(d candidate) func() session.Injector {
 	case d.Backend == "wayland" && d.monitor != "":
 		return func() session.Injector {
 			return input.New(input.Config{Display: d.ID, Open: input.Wayland(d.address, d.monitor)}, c.log, c.inputs)
+		}
+	case d.ID == idPortal && d.portal != nil && !d.portal.WatchOnly():
+		return func() session.Injector {
+			return input.New(input.Config{Display: d.ID, Open: input.Portal(d.portal)}, c.log, c.inputs)
 		}
 	case d.Backend == "pipewire" && d.monitor != "":
 		return func() session.Injector {

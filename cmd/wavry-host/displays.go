@@ -19,6 +19,7 @@ import (
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/child"
 	"wavryhost/platform/display"
+	"wavryhost/platform/screencast"
 	"wavryhost/session"
 )
 
@@ -27,6 +28,9 @@ const (
 	idVirtual   = "virtual"
 	idSynthetic = "synthetic"
 )
+
+// idPortal is the ID of the screen that a person chooses in a dialog of the desktop's portal.
+const idPortal = "pipewire:portal"
 
 // candidate is a display that may be offered, or the reason why it is not.
 type candidate struct {
@@ -49,6 +53,7 @@ type candidate struct {
 	monitor   string // captured alone; empty for the whole screen
 	authority []string
 	pipewire  string // the socket of PipeWire
+	portal    *screencast.Portal
 }
 
 // offLimits reports whether no viewer gets the display: it may belong to another machine, and no setting names it.
@@ -59,9 +64,11 @@ type displaySearch struct {
 	displays *display.Registry
 	env      display.Env
 	pipewire string // the socket of PipeWire
+	portal   *screencast.Portal
 }
 
-// newDisplaySearch returns the search that the environment configures. setting is the configured display.
+// newDisplaySearch returns the search that the environment configures. setting is the configured display. The caller
+// must close its portal.
 func newDisplaySearch(a *app, setting string, log *slog.Logger) *displaySearch {
 	d := &displaySearch{env: display.Env{
 		Display: a.variable(
@@ -75,6 +82,8 @@ func newDisplaySearch(a *app, setting string, log *slog.Logger) *displaySearch {
 		GNOME:          display.Client{Probe: probeGNOME, Watch: watchGNOME},
 	}}
 	d.env.Bus, d.pipewire = sessionBus(a), pipewireSocket(a)
+	d.portal = newPortal(d.env.Bus, a.env, log)
+	d.env.Portal.Probe = probePortal(d.portal)
 	if home := a.variable("HOME"); d.env.Authority == "" && home != "" {
 		d.env.Authority = filepath.Join(home, ".Xauthority")
 	}
@@ -150,7 +159,7 @@ func (d *displaySearch) found() []candidate {
 			ID: f.ID, Name: f.Name, Backend: f.Backend, Width: f.Width, Height: f.Height, State: f.State, Why: f.Why,
 			Named: f.Named, Remote: f.Remote, authority: f.Authority, monitor: f.Monitor, Layout: session.Layout(f.Layout),
 		}
-		one.address, one.pipewire = f.Address, d.pipewire
+		one.address, one.pipewire, one.portal = f.Address, d.pipewire, d.portal
 		all = append(all, one)
 	}
 	if len(all) > 0 {
@@ -282,6 +291,8 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 			}, log))
 		case kind == "wayland" && c.address != "":
 			return opened(wayland.New(ctx, wayland.Config{Socket: c.address, Output: c.monitor, Demand: d}, log))
+		case c.ID == idPortal && c.portal != nil:
+			return opened(pipewire.NewPortal(ctx, pipewire.PortalConfig{Portal: c.portal, Demand: d}, log))
 		case kind == "pipewire" && c.address != "":
 			return opened(pipewire.NewMutter(ctx, pipewire.MutterConfig{
 				Bus: c.address, Socket: c.pipewire, Monitor: c.monitor, Demand: d,
@@ -334,6 +345,7 @@ func (c *displaysCmd) list(ctx context.Context, a *app) ([]candidate, error) {
 // look searches this machine for displays.
 func look(ctx context.Context, a *app, cfg *config.Config) []candidate {
 	d := newDisplaySearch(a, cfg.Displays.Default, slog.New(slog.DiscardHandler))
+	defer d.portal.Close()
 	d.displays.Look(ctx)
 	all := append(d.found(), made(cfg)...)
 	id, _ := pick(cfg.Displays.Default, "", all)

@@ -27,7 +27,7 @@ const (
 // Display is a display that may be captured.
 type Display struct {
 	// ID names it in requests and configuration: "x11:0", "x11:0.1", "x11:0@DP-1", "wayland:wayland-1@DP-1",
-	// "pipewire:gnome@DP-1".
+	// "pipewire:gnome@DP-1", "pipewire:portal".
 	ID string
 	// Name is a name for people.
 	Name string
@@ -96,6 +96,7 @@ type address struct {
 	remote  bool
 	wayland bool // server is the socket of a compositor
 	gnome   bool // server is the session bus of GNOME
+	portal  bool // server is the session bus of a portal
 }
 
 // parseAddress parses a value of DISPLAY, which "@" and the name of a monitor may follow. Unknown forms are left to the

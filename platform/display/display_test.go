@@ -420,6 +420,51 @@ func TestMonitorsOfGNOME(t *testing.T) {
 	}
 }
 
+// The portal's screen is for desktops on Wayland that cannot be captured directly. It keeps its ID while it waits for a
+// person.
+func TestScreenOfAPortal(t *testing.T) {
+	h := newHouse(t)
+	h.env.Bus = "unix:path=" + filepath.Join(h.env.RuntimeDir, "bus")
+	var answer, compositor atomic.Pointer[error]
+	store := func(p *atomic.Pointer[error], err error) { p.Store(&err) }
+	store(&answer, nil)
+	store(&compositor, errors.New("no protocol"))
+	h.env.Portal.Probe = func(context.Context, string, []string) ([]Screen, error) {
+		return []Screen{{}}, *answer.Load()
+	}
+	h.env.Wayland.Probe = func(context.Context, string, []string) ([]Screen, error) {
+		return []Screen{{Monitors: []Monitor{{Name: "DP-1", Width: 800, Height: 600}}}}, *compositor.Load()
+	}
+	r := h.registry()
+	listed := func(what string, want ...string) []Display {
+		t.Helper()
+		r.Again(h.env.Bus)
+		r.Again(filepath.Join(h.env.RuntimeDir, "wayland-0"))
+		r.Look(t.Context())
+		list := r.List()
+		if got := short(list); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q; want %q", what, got, want)
+		}
+		return list
+	}
+	listed("without Wayland")
+	socket(t, filepath.Join(h.env.RuntimeDir, "wayland-0"))
+	list := listed("no other way", "wayland:wayland-0 unusable 0x0", "pipewire:portal usable 0x0")
+	if d := list[1]; d.Backend != "pipewire" || d.Address != h.env.Bus || d.Monitor != "" {
+		t.Errorf("got %+v", d)
+	}
+	store(&answer, fmt.Errorf("it waits for consent: %w", context.DeadlineExceeded))
+	listed("nobody is there", "wayland:wayland-0 unusable 0x0", "pipewire:portal slow 0x0")
+	store(&answer, fs.ErrNotExist)
+	listed("no portal", "wayland:wayland-0 unusable 0x0")
+	store(&answer, nil)
+	store(&compositor, nil)
+	list = listed("a better way", "wayland:wayland-0@DP-1 usable 800x600", "pipewire:portal unusable 0x0")
+	if want := "the desktop is captured directly, as wayland:wayland-0@DP-1"; list[1].Why != want {
+		t.Errorf("got %q; want %q", list[1].Why, want)
+	}
+}
+
 // Each output of a compositor is a display; a compositor that cannot be captured is one with the reason.
 func TestOutputsOfACompositor(t *testing.T) {
 	h := newHouse(t)

@@ -30,9 +30,9 @@ type Env struct {
 	// Bus is the address of the session bus, or empty.
 	Bus string
 	// X asks X servers. Wayland asks compositors, which have a socket as address, and whose outputs are the monitors
-	// of one screen. GNOME asks GNOME's compositor on the session bus in the same way. Displays of a kind that cannot
-	// be probed are listed as unusable.
-	X, Wayland, GNOME Client
+	// of one screen. GNOME asks GNOME's compositor on the session bus in the same way. Portal asks whether the bus has a
+	// portal, whose screen a person chooses. Displays of a kind that cannot be probed are listed as unusable.
+	X, Wayland, GNOME, Portal Client
 }
 
 // Client asks servers of one kind for their screens. Its functions may be nil.
@@ -138,7 +138,7 @@ func (r *Registry) Look(ctx context.Context) {
 func (r *Registry) Again(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, a := range []address{parseAddress(name).base(), compositor(name), gnome(name)} {
+	for _, a := range []address{parseAddress(name).base(), compositor(name), gnome(name), portal(name)} {
 		if s := r.servers[a]; s != nil {
 			s.again = time.Now()
 		}
@@ -153,6 +153,9 @@ func compositor(socket string) address { return address{server: socket, wayland:
 
 // gnome is the address of GNOME on a session bus.
 func gnome(bus string) address { return address{server: bus, gnome: true} }
+
+// portal is the address of the portal on a session bus.
+func portal(bus string) address { return address{server: bus, portal: true} }
 
 // look records what exists, and starts the probes that are due. It returns the running probes.
 func (r *Registry) look(now time.Time) (asking []chan struct{}) {
@@ -173,6 +176,9 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 	}
 	if r.env.Bus != "" && r.env.GNOME.Probe != nil {
 		found[gnome(r.env.Bus)] = stampOf(busSocket(r.env.Bus))
+	}
+	if r.env.Bus != "" && r.env.Portal.Probe != nil {
+		found[portal(r.env.Bus)] = stampOf(busSocket(r.env.Bus))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -265,6 +271,8 @@ func (r *Registry) client(a address) Client {
 		return r.env.Wayland
 	case a.gnome:
 		return r.env.GNOME
+	case a.portal:
+		return r.env.Portal
 	}
 	return r.env.X
 }
@@ -302,14 +310,16 @@ func (r *Registry) answered(s *server, screens []Screen, err error) {
 func (s *server) set(state State, why string) { s.state, s.why = state, why }
 
 // List returns the displays as of the last check. First come the screens of local X servers in the order of their
-// numbers, with the server that DISPLAY names in front. Then come remote servers, then Wayland, then GNOME. No display
-// is not an error.
+// numbers, with the server that DISPLAY names in front. Then come remote servers, Wayland, GNOME and the portal. No
+// display is not an error.
 func (r *Registry) List() []Display {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	named := parseAddress(r.env.Display)
 	order := func(a address) int {
 		switch {
+		case a.portal:
+			return 6
 		case a.gnome:
 			return 5
 		case a.wayland && filepath.Base(a.server) != filepath.Base(r.env.WaylandDisplay):
@@ -335,7 +345,7 @@ func (r *Registry) List() []Display {
 		if (s.dead || s.state == "") && !asked {
 			continue
 		}
-		if s.address.wayland || s.address.gnome {
+		if s.address.wayland || s.address.gnome || s.address.portal {
 			list = append(list, s.outputs()...)
 			continue
 		}
@@ -362,7 +372,7 @@ func (r *Registry) List() []Display {
 		}
 		list = append(append(list, screens...), monitors...)
 	}
-	return list
+	return settle(list)
 }
 
 // display describes a screen.

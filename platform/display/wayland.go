@@ -2,8 +2,12 @@ package display
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 )
+
+// portalID is the ID of the screen that a portal shows.
+const portalID = "pipewire:portal"
 
 // busSocket returns the path of the socket of a session bus, or nothing if it has none.
 func busSocket(bus string) string {
@@ -18,6 +22,9 @@ func busSocket(bus string) string {
 // outputs describes the outputs of a compositor. Each is a display; the desktop as a whole is none. A compositor
 // without outputs is one display that is not usable.
 func (s *server) outputs() []Display {
+	if s.address.portal {
+		return []Display{s.chosen()}
+	}
 	name := filepath.Base(s.address.server)
 	whole := s.display(0)
 	whole.ID, whole.Name = "wayland:"+name, "Wayland display "+name
@@ -44,4 +51,30 @@ func (s *server) outputs() []Display {
 		list = append(list, whole)
 	}
 	return list
+}
+
+// chosen describes the screen of a portal: a person chooses it when it is opened.
+func (s *server) chosen() Display {
+	d := s.display(0)
+	d.ID, d.Name, d.Backend, d.Authority = portalID, "Screen of the desktop's portal", "pipewire", nil
+	d.Address = s.address.server
+	return d
+}
+
+// settle decides about the portal's screen: it is for desktops on Wayland that cannot be captured directly.
+func settle(list []Display) []Display {
+	direct, wayland := "", false
+	for _, d := range list {
+		one := d.Backend == "wayland" || d.Backend == "pipewire" && d.ID != portalID
+		wayland = wayland || one
+		if one && d.State == Usable && direct == "" {
+			direct = d.ID
+		}
+	}
+	for i := range list {
+		if list[i].ID == portalID && direct != "" {
+			list[i].State, list[i].Why = Unusable, "the desktop is captured directly, as "+direct
+		}
+	}
+	return slices.DeleteFunc(list, func(d Display) bool { return d.ID == portalID && !wayland })
 }
