@@ -16,25 +16,31 @@ import (
 	"wavryhost/platform/screencast/screencasttest"
 )
 
-// portalOf returns a client of the portal of a bus, which keeps consent in memory.
-func portalOf(t *testing.T, bus string) *screencast.Portal {
+// consent is kept by a test.
+type consent struct {
+	mu    sync.Mutex
+	token string
+	saves int
+}
+
+func (c *consent) load() (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.token, nil
+}
+
+func (c *consent) save(token string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.token = token
+	c.saves++
+	return nil
+}
+
+// portalOf returns a client of the portal of a bus.
+func portalOf(t *testing.T, bus string, c *consent) *screencast.Portal {
 	t.Helper()
-	var mu sync.Mutex
-	kept := ""
-	p := screencast.NewPortal(screencast.PortalConfig{
-		Bus: bus, Pause: time.Millisecond,
-		Load: func() (string, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			return kept, nil
-		},
-		Save: func(token string) error {
-			mu.Lock()
-			defer mu.Unlock()
-			kept = token
-			return nil
-		},
-	}, logger(t))
+	p := screencast.NewPortal(screencast.PortalConfig{Bus: bus, Load: c.load, Save: c.save}, logger(t))
 	t.Cleanup(p.Close)
 	return p
 }
@@ -44,7 +50,7 @@ func portalOf(t *testing.T, bus string) *screencast.Portal {
 func TestPortal(t *testing.T) {
 	g := screencasttest.Start(t, "640x360")
 	desk := screencasttest.StartPortal(t, g.Bus, g)
-	p := portalOf(t, g.Bus)
+	p := portalOf(t, g.Bus, &consent{})
 	open := func(ctx context.Context, d capture.Demand) (capture.Source, error) {
 		s, err := NewPortal(ctx, PortalConfig{Portal: p, Demand: d}, logger(t))
 		if err != nil {
@@ -114,7 +120,7 @@ func TestPortalThatDoesNotOpen(t *testing.T) {
 			desk.Person(tt.person)
 			desk.Fault(tt.fault)
 			began := time.Now()
-			_, err := NewPortal(t.Context(), PortalConfig{Portal: portalOf(t, bus)}, logger(t))
+			_, err := NewPortal(t.Context(), PortalConfig{Portal: portalOf(t, bus, &consent{})}, logger(t))
 			if !errors.Is(err, tt.reason) || !strings.Contains(err.Error(), tt.text) {
 				t.Errorf("got %v; want %v with %q", err, tt.reason, tt.text)
 			}
@@ -124,7 +130,7 @@ func TestPortalThatDoesNotOpen(t *testing.T) {
 		})
 	}
 	t.Run("no portal", func(t *testing.T) {
-		p := portalOf(t, screencasttest.StartBus(t))
+		p := portalOf(t, screencasttest.StartBus(t), &consent{})
 		_, err := NewPortal(t.Context(), PortalConfig{Portal: p}, logger(t))
 		if !errors.Is(err, capture.ErrNotFound) {
 			t.Errorf("got %v; want %v", err, capture.ErrNotFound)

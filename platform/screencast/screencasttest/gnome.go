@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
+
 	"wavryhost/platform/screencast"
 )
 
@@ -131,6 +133,18 @@ func (g *GNOME) Run(name string, args ...string) (kill func()) {
 	})
 	g.tb.Cleanup(kill)
 	return kill
+}
+
+// Owned reports whether a name on the bus has an owner. It starts none.
+func (g *GNOME) Owned(name string) bool {
+	conn, err := dbus.Connect(g.Bus)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	var owned bool
+	err = conn.BusObject().Call("org.freedesktop.DBus.NameHasOwner", 0, name).Store(&owned)
+	return err == nil && owned
 }
 
 // Await waits until done reports true.
