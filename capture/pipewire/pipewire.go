@@ -134,8 +134,8 @@ func reason(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, screencast.ErrDenied):
 		return capture.ErrDenied
-	case errors.Is(err, screencast.ErrSilent), errors.Is(err, screencast.ErrConsent), errors.Is(err, context.DeadlineExceeded),
-		errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, screencast.ErrSilent), errors.Is(err, screencast.ErrConsent),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return capture.ErrSilent
 	case errors.Is(err, screencast.ErrAbsent), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED),
 		errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ENODEV):

@@ -20,7 +20,8 @@ const dialogVersion = "43."
 // xdg-desktop-portal and its backend for GNOME show their dialog. Once a person has answered that, the screen opens
 // without a person, also after a restart of the daemon and of the portal. A refusal is one.
 func TestPortalOfGNOME(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), "dpkg-query", "-f", "${Version}", "-W", "xdg-desktop-portal-gnome").Output()
+	query := exec.CommandContext(t.Context(), "dpkg-query", "-f", "${Version}", "-W", "xdg-desktop-portal-gnome")
+	out, err := query.Output()
 	if err != nil {
 		t.Fatalf("needs xdg-desktop-portal-gnome: scripts/setup test: %v", err)
 	}
@@ -59,7 +60,8 @@ func TestPortalOfGNOME(t *testing.T) {
 	click(0, 26)              // the monitor
 	click(213, -127)          // Share
 	s := opened("consent", 2) // the consent that came late, and the use of it
-	hide := g.Run("foot", "--fullscreen", "-o", "colors.background=123456", "-o", "cursor.color=123456 123456", "sleep", "60")
+	hide := g.Run("foot", "--fullscreen", "-o", "colors.background=123456", "-o", "cursor.color=123456 123456",
+		"sleep", "60")
 	color(t, s)
 	if err := s.Close(); err != nil {
 		t.Error(err)

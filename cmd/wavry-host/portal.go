@@ -62,4 +62,4 @@ type waiting struct{ error }
 func (w waiting) Unwrap() error { return w.error }
 
 // Is reports whether target is the error of a display that does not answer in time.
-func (waiting) Is(target error) bool { return target == context.DeadlineExceeded } //nolint:errorlint // it is one value
+func (waiting) Is(target error) bool { return target == context.DeadlineExceeded }

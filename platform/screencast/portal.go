@@ -19,7 +19,7 @@ type PortalConfig struct {
 	// one for later, or none. Without them consent ends with the Portal.
 	Load func() (token string, err error)
 	Save func(token string) error
-	// Consent is how long the person has to answer. It defaults to two minutes.
+	// Consent is the time for the person to answer. It defaults to two minutes.
 	Consent time.Duration
 	// Pause is how long a refusal stands before the person is asked again. It defaults to a minute.
 	Pause time.Duration
@@ -81,7 +81,7 @@ type Screen struct {
 // stays: a later Open gets the answer.
 func (p *Portal) Open(ctx context.Context, c Cursor) (*Screen, error) {
 	for {
-		s, o, err := p.begin(c)
+		s, o, err := p.begin(c) //nolint:contextcheck // the question to the person outlives ctx
 		if s != nil || err != nil {
 			return s, err
 		}
@@ -249,7 +249,7 @@ func (p *Portal) open(ctx context.Context, c Cursor, o *opening) (*portalSession
 	return s, nil
 }
 
-// changed wakes those who wait for a session. The caller holds mu.
+// changed wakes everybody who waits for a session. The caller holds mu.
 func (p *Portal) changed() {
 	close(p.news)
 	p.news = make(chan struct{})

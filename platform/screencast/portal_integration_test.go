@@ -205,7 +205,7 @@ func TestConsentThatIsLate(t *testing.T) {
 	}
 }
 
-// A question that nobody answers ends, and so does one that is given up.
+// A question without an answer ends, and so does a question of a Portal that is closed.
 func TestConsentThatNeverComes(t *testing.T) {
 	bus := screencasttest.StartBus(t)
 	desk := screencasttest.StartPortal(t, bus, nil)
@@ -289,7 +289,7 @@ func TestPortalFaults(t *testing.T) {
 	}
 }
 
-// Without a portal, or without one that captures, nothing is there.
+// Without a portal, or with a portal that does not capture, nothing is there.
 func TestNoPortal(t *testing.T) {
 	bus := screencasttest.StartBus(t)
 	absent := func(what string, p *screencast.Portal) {

@@ -35,7 +35,7 @@ func (p *Portal) Control(ctx context.Context) (*PortalRemote, error) {
 	}, nil
 }
 
-// Close ends a wait for answers too. The session goes on for its other users.
+// Close ends a wait for answers too. Its other users keep the session.
 func (r *PortalRemote) Close() {
 	r.close()
 	r.Screen.Close()
@@ -51,7 +51,7 @@ func (r *PortalRemote) Size(context.Context) (image.Point, error) {
 
 // send queues an event.
 func (r *PortalRemote) send(method string, args ...any) {
-	r.notify(method, append([]any{r.Session.path, map[string]dbus.Variant{}}, args...)...)
+	r.notify(method, append([]any{r.path, map[string]dbus.Variant{}}, args...)...)
 }
 
 // state is the portal's number of a state.

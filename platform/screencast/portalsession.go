@@ -167,7 +167,8 @@ func (p *portalSession) create(ctx context.Context, o offer) error {
 	if o.persistentRemote() {
 		of = portalRemote
 	}
-	results, err := p.limitedRequest(ctx, of+".CreateSession", options(map[string]any{"session_handle_token": "wavryhost"}))
+	name := options(map[string]any{"session_handle_token": "wavryhost"})
+	results, err := p.limitedRequest(ctx, of+".CreateSession", name)
 	if err != nil {
 		return err
 	}

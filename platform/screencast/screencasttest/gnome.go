@@ -73,7 +73,8 @@ func startBus(tb testing.TB) *GNOME {
 	}
 	g.Run("dbus-daemon", "--session", "--address="+g.Bus, "--nofork", "--nopidfile")
 	g.Await("the bus", func() bool { // its socket is there before it listens
-		c, err := net.Dial("unix", g.Path("bus"))
+		var d net.Dialer
+		c, err := d.DialContext(tb.Context(), "unix", g.Path("bus"))
 		if err == nil {
 			_ = c.Close()
 		}
