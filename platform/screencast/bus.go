@@ -18,6 +18,8 @@ import (
 var (
 	// ErrAbsent means that the bus, the service or the monitor is not there.
 	ErrAbsent = errors.New("not there")
+	// ErrUnsupported means that the desktop cannot do it at all.
+	ErrUnsupported = errors.New("not supported by the desktop")
 	// ErrDenied means that the desktop, or the person at it, refused.
 	ErrDenied = errors.New("refused")
 	// ErrSilent means that nobody answered in time.
@@ -37,6 +39,7 @@ type Session struct {
 	service string          // a well-known name
 	path    dbus.ObjectPath // of the session
 	closed  []string        // the signals that end it
+	flags   dbus.Flags      // of calls
 	signals chan *dbus.Signal
 	pings   chan func()
 	lost    chan struct{}
@@ -106,7 +109,8 @@ func explain(what string, err error) error {
 	reason := error(nil)
 	failure, isFailure := errors.AsType[dbus.Error](err)
 	switch {
-	case errors.Is(err, ErrAbsent), errors.Is(err, ErrDenied), errors.Is(err, ErrSilent), errors.Is(err, ErrConsent):
+	case errors.Is(err, ErrAbsent), errors.Is(err, ErrUnsupported), errors.Is(err, ErrDenied),
+		errors.Is(err, ErrSilent), errors.Is(err, ErrConsent):
 	case errors.Is(err, context.DeadlineExceeded):
 		reason = ErrSilent
 	case errors.Is(err, fs.ErrPermission):
@@ -135,7 +139,7 @@ func explain(what string, err error) error {
 
 // call calls a method of the service, and stores what it returns.
 func (s *Session) call(ctx context.Context, path dbus.ObjectPath, method string, args, results []any) error {
-	err := s.conn.Object(s.service, path).CallWithContext(ctx, method, 0, args...).Store(results...)
+	err := s.conn.Object(s.service, path).CallWithContext(ctx, method, s.flags, args...).Store(results...)
 	if err != nil {
 		return explain("call "+method, err)
 	}

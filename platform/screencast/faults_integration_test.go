@@ -37,7 +37,8 @@ func bus(t *testing.T) string {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for limit := time.Now().Add(patience); ; <-tick.C {
-		if _, err := os.Stat(path); err == nil {
+		if conn, err := dbus.Connect("unix:path=" + path); err == nil { // its socket is there before it listens
+			_ = conn.Close()
 			return "unix:path=" + path
 		}
 		if time.Now().After(limit) {

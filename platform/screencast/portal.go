@@ -266,7 +266,7 @@ func (p *Portal) Probe(ctx context.Context) error {
 	case refusal != nil && time.Now().Before(until):
 		return refusal
 	}
-	s, err := connect(ctx, p.cfg.Bus, portalService)
+	s, err := connectPortal(ctx, p.cfg.Bus)
 	if err != nil {
 		return err
 	}

@@ -289,7 +289,7 @@ func TestPortalFaults(t *testing.T) {
 	}
 }
 
-// Without a portal, or with a portal that does not capture, nothing is there.
+// Without a portal nothing is there, also where the bus could start one. A portal that captures no screens is another reason.
 func TestNoPortal(t *testing.T) {
 	bus := screencasttest.StartBus(t)
 	absent := func(what string, p *screencast.Portal) {
@@ -305,7 +305,13 @@ func TestNoPortal(t *testing.T) {
 	absent("no portal", portalOf(t, bus, &memory{}, nil))
 	desk := screencasttest.StartPortal(t, bus, nil)
 	desk.Versions(0, 2)
-	absent("no ScreenCast", portalOf(t, bus, &memory{}, nil))
+	p := portalOf(t, bus, &memory{}, nil)
+	if err := p.Probe(t.Context()); !errors.Is(err, screencast.ErrUnsupported) {
+		t.Errorf("no ScreenCast: Probe: got %v; want %v", err, screencast.ErrUnsupported)
+	}
+	if _, err := open(t, p, soon); !errors.Is(err, screencast.ErrUnsupported) {
+		t.Errorf("no ScreenCast: got %v; want %v", err, screencast.ErrUnsupported)
+	}
 }
 
 // A session ends with the portal, or by the person. Its users learn why, and the next one opens without the person.

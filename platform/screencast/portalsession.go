@@ -53,6 +53,17 @@ type portalSession struct {
 	users   int    // Portal.mu guards it
 }
 
+// connectPortal connects to the portal. It does not start one: a portal that starts before its desktop has told the bus
+// who it is has no backend, and stays so.
+func connectPortal(ctx context.Context, bus string) (*Session, error) {
+	s, err := connect(ctx, bus, portalService, portalRequest, portalLife)
+	if err != nil {
+		return nil, err
+	}
+	s.flags = dbus.FlagNoAutoStart
+	return s, nil
+}
+
 // offer is what the portal can do.
 type offer struct{ cast, remote, sources, cursors, devices uint32 }
 
@@ -70,16 +81,16 @@ func (s *Session) offer(ctx context.Context) (o offer, err error) {
 	if o.sources, err = s.number(ctx, portalCast, "AvailableSourceTypes"); err != nil {
 		return o, err
 	}
-	if o.cursors, err = s.number(ctx, portalCast, "AvailableCursorModes"); err != nil && !errors.Is(err, ErrAbsent) {
+	if o.cursors, err = s.number(ctx, portalCast, "AvailableCursorModes"); err != nil && !errors.Is(err, ErrUnsupported) {
 		return o, err
 	}
 	if o.sources&sourceMonitor == 0 {
-		return o, fmt.Errorf("%w: the portal captures no monitors", ErrAbsent)
+		return o, fmt.Errorf("%w: the portal captures no monitors", ErrUnsupported)
 	}
 	if o.remote, err = s.number(ctx, portalRemote, "version"); err == nil {
 		o.devices, err = s.number(ctx, portalRemote, "AvailableDeviceTypes")
 	}
-	if errors.Is(err, ErrAbsent) {
+	if errors.Is(err, ErrUnsupported) {
 		o.remote, err = 0, nil
 	}
 	return o, err
@@ -92,7 +103,8 @@ func (s *Session) number(ctx context.Context, of, name string) (n uint32, err er
 	if failure, ok := errors.AsType[dbus.Error](err); ok {
 		switch failure.Name {
 		case "org.freedesktop.DBus.Error.InvalidArgs", "org.freedesktop.DBus.Error.UnknownProperty":
-			return 0, fmt.Errorf("%w: the portal has no %s (is a backend for this desktop installed?): %w", ErrAbsent, of, err)
+			return 0, fmt.Errorf("%w: its portal has no %s (is a backend for this desktop installed?): %w", ErrUnsupported,
+				of, err)
 		}
 	}
 	if err != nil {
@@ -111,7 +123,7 @@ func openPortal(ctx context.Context, cfg PortalConfig, c Cursor, token string, a
 ) {
 	limited, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
-	s, err := connect(limited, cfg.Bus, portalService, portalRequest, portalLife)
+	s, err := connectPortal(limited, cfg.Bus)
 	if err != nil {
 		return nil, err
 	}
