@@ -289,7 +289,8 @@ func TestPortalFaults(t *testing.T) {
 	}
 }
 
-// Without a portal nothing is there, also where the bus could start one. A portal that captures no screens is another reason.
+// Without a portal nothing is there, also where the bus could start one. A portal that captures no screens is another
+// reason.
 func TestNoPortal(t *testing.T) {
 	bus := screencasttest.StartBus(t)
 	absent := func(what string, p *screencast.Portal) {
@@ -401,6 +402,46 @@ func TestControlByPortal(t *testing.T) {
 	r.Button(272, true) // there is no desktop that could take it
 	if n, err := r.Sync(t.Context()); n != 1 || err != nil {
 		t.Errorf("got %d refused calls, %v; want 1", n, err)
+	}
+}
+
+// KDE's portal has small steps of the wheel, which are used for all scrolling. The parts of a step add up.
+func TestWheelOfPortal(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kde    bool
+		steps  [2]int
+		smooth int
+	}{
+		"KDE":    {true, [2]int{45, -15}, 0},
+		"others": {false, [2]int{2, -1}, 16},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bus := screencasttest.StartBus(t)
+			desk := screencasttest.StartPortal(t, bus, nil)
+			if tt.kde {
+				desk.KDE()
+			}
+			p := portalOf(t, bus, &memory{}, nil)
+			if _, err := open(t, p, soon); err != nil {
+				t.Fatal(err)
+			}
+			r, err := p.Control(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Scroll(screencast.AxisVertical, 2)
+			r.Scroll(screencast.AxisHorizontal, -1)
+			for range 16 {
+				r.ScrollSmooth(0, 1./16)
+			}
+			if _, err := r.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if steps, smooth := desk.Scrolled(); steps != tt.steps || smooth != tt.smooth {
+				t.Errorf("got %v steps and %d events; want %v and %d", steps, smooth, tt.steps, tt.smooth)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math"
 	"sync"
 
 	"github.com/godbus/dbus/v5"
@@ -15,6 +16,7 @@ type PortalRemote struct {
 	*Screen
 	notifier
 	close func()
+	rest  [2]float64 // of steps, by axis; for a wheel with small ones
 }
 
 // Control has the portal take input. It waits until somebody has opened the screen: only pictures need the person.
@@ -85,11 +87,22 @@ func (r *PortalRemote) Symbol(symbol uint32, pressed bool) {
 
 // Scroll turns the wheel by notches, down or to the right.
 func (r *PortalRemote) Scroll(axis uint32, notches int32) {
-	r.send("NotifyPointerAxisDiscrete", axis, notches)
+	r.send("NotifyPointerAxisDiscrete", axis, notches*r.steps)
 }
 
 // ScrollSmooth scrolls by parts of notches, to the right and down.
 func (r *PortalRemote) ScrollSmooth(dx, dy float64) {
-	const notch = 15 // KWin's, and libinput's angle of a wheel
-	r.send("NotifyPointerAxis", notch*dx, notch*dy)
+	if r.steps == 1 {
+		const notch = 15 // libinput's angle of a wheel
+		r.send("NotifyPointerAxis", notch*dx, notch*dy)
+		return
+	}
+	for axis, notches := range [...]float64{AxisVertical: dy, AxisHorizontal: dx} {
+		r.rest[axis] += notches * float64(r.steps)
+		whole := math.Trunc(r.rest[axis])
+		r.rest[axis] -= whole
+		if whole != 0 {
+			r.send("NotifyPointerAxisDiscrete", uint32(axis), int32(whole))
+		}
+	}
 }

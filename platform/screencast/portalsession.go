@@ -40,12 +40,19 @@ const (
 	answered, refused = 0, 1 // what Response says; all else is a failure
 )
 
+// KDE's backend takes a step of the wheel for a unit of scrolling, and reverses smooth vertical scrolling.
+const (
+	kdeBackend = "org.freedesktop.impl.portal.desktop.kde"
+	kdeSteps   = 15 // units of a notch, in KWin
+)
+
 // portalSession is an open session of the portal. Its fields but users do not change.
 type portalSession struct {
 	*Session
 	node    uint32      // of PipeWire
 	size    image.Point // in the units of positions; zero if the portal does not say
 	devices uint32      // that the person allowed
+	steps   int32       // of the wheel in a notch
 	cursor  Cursor      // in the pictures
 	wanted  Cursor
 	token   string // for the next session
@@ -140,6 +147,13 @@ func (p *portalSession) open(ctx context.Context, consent time.Duration, token s
 	o, err := p.offer(ctx)
 	if err != nil {
 		return err
+	}
+	var kde bool
+	if err := p.conn.BusObject().CallWithContext(ctx, daemonName+".NameHasOwner", 0, kdeBackend).Store(&kde); err != nil {
+		return explain("ask for KDE's portal", err)
+	}
+	if p.steps = 1; kde {
+		p.steps = kdeSteps
 	}
 	if err := p.create(ctx, o); err != nil {
 		return err

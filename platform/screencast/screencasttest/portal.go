@@ -70,6 +70,8 @@ type Portal struct {
 	handles  int
 	sessions map[dbus.ObjectPath]*session
 	waiting  []func() // for the person
+	turned   [2]int   // steps of the wheel, by axis
+	smooth   int      // events of smooth scrolling
 	sent     *os.File // the descriptor of the last answer, which may still be on its way
 }
 
@@ -210,6 +212,27 @@ func (p *Portal) Sessions() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.sessions)
+}
+
+// KDE gives the portal the backend of KDE.
+func (p *Portal) KDE() {
+	p.tb.Helper()
+	conn, err := dbus.Connect(p.bus)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	p.tb.Cleanup(func() { _ = conn.Close() })
+	if _, err := conn.RequestName("org.freedesktop.impl.portal.desktop.kde", dbus.NameFlagDoNotQueue); err != nil {
+		p.tb.Fatal(err)
+	}
+}
+
+// Scrolled returns by how many steps the wheel was turned, down and to the right, and how many events of smooth
+// scrolling came.
+func (p *Portal) Scrolled() (steps [2]int, smooth int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.turned, p.smooth
 }
 
 // CloseSessions ends all sessions, as the person at the screen can.

@@ -328,6 +328,14 @@ func (p *Portal) pipewire() (any, *dbus.Error) {
 func (p *Portal) input(path dbus.ObjectPath, method string, args []any) *dbus.Error {
 	p.mu.Lock()
 	s := p.sessions[path]
+	var axis uint32
+	var turn int32
+	switch {
+	case method == "NotifyPointerAxis":
+		p.smooth++
+	case method == "NotifyPointerAxisDiscrete" && dbus.Store(args, &axis, &turn) == nil:
+		p.turned[axis&1] += int(turn)
+	}
 	p.mu.Unlock()
 	if s == nil || s.control == nil {
 		return failed("NotAllowed", "session is not allowed to send input")
