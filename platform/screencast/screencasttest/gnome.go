@@ -67,7 +67,13 @@ func startBus(tb testing.TB) *GNOME {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	tb.Cleanup(func() { // a service that the bus started, and its mount, may end after the bus
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for limit := time.Now().Add(patience); os.RemoveAll(dir) != nil && time.Now().Before(limit); {
+			<-tick.C
+		}
+	})
 	g := &GNOME{
 		Bus: "unix:path=" + filepath.Join(dir, "bus"), Socket: filepath.Join(dir, "pipewire-0"), dir: dir, tb: tb,
 	}
