@@ -217,7 +217,15 @@ func (s *predecessor) attempt(ctx context.Context, within time.Duration) (err er
 		}
 		return nil
 	})
-	defer func() { err = errors.Join(err, srv.Close(), group.Wait()) }()
+	defer func() {
+		// The last session may have ended by a request that waits for its answer.
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+		defer cancel()
+		if srv.Shutdown(limit) != nil {
+			_ = srv.Close() // it hangs
+		}
+		err = errors.Join(err, group.Wait())
+	}()
 
 	s.host.exit.end(nil) // for the new daemon
 	defer func() {

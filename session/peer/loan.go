@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -86,14 +87,19 @@ func (l Loan) Retire() error {
 type lent struct {
 	net.PacketConn
 
+	// own is held while the socket itself is read.
+	own    sync.Mutex
 	from   atomic.Pointer[net.UnixConn] // nil: from the socket itself
 	closed atomic.Bool
 	buffer []byte // of the reader of from
 }
 
+// divert returns when nothing reads the socket itself any more.
 func (l *lent) divert(from *net.UnixConn) {
 	l.from.Store(from)
 	_ = l.SetReadDeadline(time.Now()) // wakes the reader; a closed socket has none
+	l.own.Lock()
+	defer l.own.Unlock()
 }
 
 func (l *lent) restore() {
@@ -116,7 +122,7 @@ func (l *lent) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		from := l.from.Load()
 		if from == nil {
-			n, address, err := l.PacketConn.ReadFrom(b)
+			n, address, err := l.readOwn(b)
 			if errors.Is(err, os.ErrDeadlineExceeded) && !l.closed.Load() {
 				continue // it was diverted or restored just now
 			}
@@ -138,6 +144,16 @@ func (l *lent) ReadFrom(b []byte) (int, net.Addr, error) {
 			return copy(b, packet), net.UDPAddrFromAddrPort(address), nil
 		}
 	}
+}
+
+// readOwn reads the socket itself.
+func (l *lent) readOwn(b []byte) (int, net.Addr, error) {
+	l.own.Lock()
+	defer l.own.Unlock()
+	if l.from.Load() != nil {
+		return 0, nil, os.ErrDeadlineExceeded
+	}
+	return l.PacketConn.ReadFrom(b)
 }
 
 // pack writes a packet and the address that it came from into b, which has room for them.

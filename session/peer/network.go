@@ -65,7 +65,9 @@ func NewNetwork(cfg Config, log *slog.Logger) (_ *Network, err error) {
 func (n *Network) Close() error {
 	var errs []error
 	for _, c := range n.closers {
-		errs = append(errs, c.Close())
+		if err := c.Close(); !errors.Is(err, net.ErrClosed) { // as the listener of a Loan that was retired
+			errs = append(errs, err)
+		}
 	}
 	n.closers = nil
 	return errors.Join(errs...)
