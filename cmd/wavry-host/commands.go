@@ -49,7 +49,7 @@ func (h *hostStatus) show(w io.Writer) {
 	say(w, "host:\t%s\n", strings.TrimSpace(h.Name+" "+h.ID))
 	say(w, "version:\t%s %s\n", h.Version, h.Platform)
 	if h.RestartPending {
-		say(w, "update:\tinstalled; run wavry-host upgrade to restart into it\n")
+		say(w, "update:\tinstalled; run wavry-host upgrade to use it\n")
 	}
 	if t := h.Trial; t != nil {
 		say(w, "trial of it:\t%s\n", strings.Join(append([]string{t.State}, t.Problems...), "; "))
@@ -70,6 +70,12 @@ func (h *hostStatus) show(w io.Writer) {
 	}
 	say(w, "running for:\t%s\n", time.Duration(h.UptimeSeconds*float64(time.Second)).Round(time.Second))
 	say(w, "sessions:\t%d of %d\n", h.Sessions, h.Limit)
+	if f := h.Former; f != nil {
+		say(w, "former daemon:\t%s left\n", counted(f.Sessions, "session"))
+	}
+	if o := h.Handover; o != nil {
+		say(w, "handover:\t%s\n", strings.TrimSpace(o.State+" "+o.Problem))
+	}
 	if p := h.SelfProbe; p != nil {
 		say(w, "self-probe:\t%s\n", strings.TrimSpace(p.State+" "+p.Problem))
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"wavryhost/session/api"
 )
 
 // startOnSocket starts a daemon with a socket, and returns the environment in which its commands find it.
@@ -225,5 +227,29 @@ func TestCompletionScripts(t *testing.T) {
 	}
 	if got := try(t, nil, "completion", "tcsh"); got.code != exitUsage {
 		t.Errorf("tcsh: %+v", got)
+	}
+}
+
+// The status shows what an upgrade has come to.
+func TestStatusOfAnUpgrade(t *testing.T) {
+	var out strings.Builder
+	h := hostStatus{
+		RestartPending: true, Former: &api.FormerDaemon{Sessions: 2},
+		Trial:    &api.ProgramTrial{State: api.TrialFailed, Problems: []string{"no encoder", "no display"}},
+		Handover: &api.Handover{State: api.HandoverFailed, Problem: "it crashed"},
+	}
+	h.show(&out)
+	for _, want := range []string{
+		"update:\tinstalled; run wavry-host upgrade", "trial of it:\tfailed; no encoder; no display",
+		"former daemon:\t2 sessions left", "handover:\tfailed it crashed",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	out.Reset()
+	(&hostStatus{}).show(&out)
+	if got := out.String(); strings.Contains(got, "former") || strings.Contains(got, "handover") {
+		t.Errorf("without one:\n%s", got)
 	}
 }

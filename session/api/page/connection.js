@@ -374,7 +374,7 @@ async function steady(stream) {
 		const still = new Promise((resolve) => { setTimeout(() => resolve(false), STEADY_LIMIT); });
 		for (let n = 0; n < STEADY && video.requestVideoFrameCallback; n++) {
 			const moves = new Promise((resolve) => { video.requestVideoFrameCallback(() => resolve(true)); });
-			if (!await Promise.race([moves, still])) { window.stillAt = n; break; }
+			if (!await Promise.race([moves, still])) break;
 		}
 	} finally {
 		video.srcObject = null;
