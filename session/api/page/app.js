@@ -1,7 +1,7 @@
 // The viewer page: one display, played with the least delay, and what the host and the browser know about the stream.
 // This file puts the page's parts together.
 
-import {Connection} from "./connection.js";
+import {Connection, presented} from "./connection.js";
 import {Displays} from "./displays.js";
 import {$} from "./dom.js";
 import {Control} from "./input.js";
@@ -13,6 +13,8 @@ import {Gestures} from "./touch.js";
 const POLL = 750; // ms between looks at the session, on the host and here
 const POLL_AWAY = 200; // while the host does not answer, which may be about to be back
 const POLL_HIDDEN = 5000; // while nobody sees the page
+const PREVIEWED = 3; // pictures of a new session in the element before the preview goes
+const PREVIEW_LIMIT = 500; // ms
 const QUIET_AFTER = 3000; // ms without a move of the pointer before the bar goes
 
 const video = $("video");
@@ -21,7 +23,8 @@ const gestures = new Gestures(video, control);
 const pointer = new Pointer(video, $("pointer"), control);
 const connection = new Connection({
 	onmedia: (stream) => { video.srcObject = stream; play(); },
-	onmove: (stream, channel, state) => { exchange(stream); control.replace(channel, state); },
+	onpreview: (element) => { element.className = "preview"; video.after(element); },
+	onmove: (stream, preview, channel, state) => { exchange(stream, preview); control.replace(channel, state); },
 	oninput: (channel, state) => control.attach(channel, state),
 	onpointer: (channel, early) => pointer.attach(channel, early),
 	onchange: render,
@@ -116,12 +119,15 @@ function onToken(e) {
 	change();
 }
 
-// exchange plays another stream. The last picture of the present one stays until the first of that: another stream of
-// the element would clear it, other tracks in its stream do not.
-function exchange(stream) {
+// exchange plays another stream. The preview, which has it already, is in front until the element has it, too. Another
+// stream would clear the element; other tracks in its stream do not.
+async function exchange(stream, preview) {
+	preview.classList.add("shown");
 	const playing = video.srcObject, old = playing.getTracks();
 	for (const track of stream.getTracks()) playing.addTrack(track);
 	for (const track of old) playing.removeTrack(track);
+	await presented(video, PREVIEWED, PREVIEW_LIMIT);
+	preview.remove();
 }
 
 function play() {

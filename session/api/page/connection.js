@@ -13,6 +13,7 @@ const RESTART_PAUSE = 700; // ms between these attempts, plus up to as much at r
 const BACKOFF = [500, 1000, 2000, 4000, 8000, 10000];
 const RETURN_PAUSE = 200; // ms before a new session on a host that has restarted; half of it is random
 const MOVE_PAUSE = 2000; // ms before another attempt to move to the daemon that has taken over
+const FORMER_ENDS = 250; // ms after the move
 const STEADY = 6; // pictures of the new daemon before the page shows them
 const STEADY_LIMIT = 300; // ms; a still screen has no more
 const REPORT_INTERVAL = 10000; // ms between reports of the browser's freezes to the host
@@ -28,10 +29,12 @@ const PATIENT = new Set(["unreachable", "timeout", "too_many_requests"]);
 // Connection is in one state: connecting, live, frozen, refused, reconnecting, token (it needs one), or paused (the
 // browser does not play). onmedia is called with the stream to play, oninput with the data channels for input and held
 // keys, or null, onpointer with that for the pointer, or null, and its messages so far, and onchange when something else
-// must be shown. If the host has moved to another daemon, onmove is called instead of the first two.
+// must be shown. If the host has moved to another daemon, onpreview is called with an element that will play the stream of
+// that, hidden, and onmove instead of the first two.
 export class Connection {
-	constructor({onmedia, onmove, oninput, onpointer, onchange}) {
+	constructor({onmedia, onpreview, onmove, oninput, onpointer, onchange}) {
 		this.onmedia = onmedia;
+		this.onpreview = onpreview;
 		this.onmove = onmove;
 		this.oninput = oninput;
 		this.onpointer = onpointer;
@@ -110,9 +113,10 @@ export class Connection {
 	async move() {
 		if (this.next || Date.now() < this.moveAt) return;
 		const former = this.session, early = [];
+		const preview = document.createElement("video"); // plays the new session before the page shows it
 		let stream = null, input = [null, null], pointer = null, shown = null;
 		const next = this.next = new Session(this.endpoint(former), this.token, {
-			ontrack: (e) => { stream = streamOf(e); shown = steady(stream); },
+			ontrack: (e) => { stream = streamOf(e); shown = steady(preview, stream); },
 			onstate: (s) => {
 				if (next === this.session) this.follow(s);
 				else if (s === "failed" || s === "closed") next.end();
@@ -124,12 +128,14 @@ export class Connection {
 				channel.addEventListener("message", (e) => { if (next !== this.session) early.push(e.data); });
 			},
 		});
+		this.onpreview(preview);
 		try {
 			await next.open();
 			await Promise.all([shown || Promise.reject(new Error("it has no track")), opened(input[0]), opened(input[1])]);
 			if (next.closed || former !== this.session) throw new Error("it has ended");
 		} catch (e) {
 			next.end();
+			preview.remove();
 			this.moveAt = Date.now() + MOVE_PAUSE;
 			if (this.next === next) this.next = null;
 			console.warn("move to the new daemon:", e.message);
@@ -139,9 +145,9 @@ export class Connection {
 		this.next = null;
 		this.receiver = new Receiver();
 		this.frames = {count: 0, at: Date.now()};
-		this.onmove(stream, ...input);
+		this.onmove(stream, preview, ...input);
 		this.onpointer(pointer, early);
-		former.end();
+		setTimeout(() => former.end(), FORMER_ENDS); // closing takes the page's time
 		this.follow(next.pc.connectionState);
 	}
 
@@ -359,26 +365,27 @@ export class Connection {
 
 const streamOf = (e) => e.streams[0] || new MediaStream([e.track]);
 
-// steady waits until a stream, which the page does not show yet, has pictures: the first one, and some after it unless
-// the screen is still. The first one is large, and takes its time.
-async function steady(stream) {
-	const video = document.createElement("video");
+// steady plays a stream and waits until it has pictures: the first one, and some after it unless the screen is still.
+// The first one is large, and takes its time.
+async function steady(video, stream) {
 	video.muted = video.playsInline = true;
-	try {
-		await new Promise((resolve, reject) => {
-			video.addEventListener("loadeddata", resolve);
-			setTimeout(() => reject(new Error("it has no picture")), CONNECT_LIMIT);
-			video.srcObject = stream;
-			video.play().catch(() => {}); // the picture counts
-		});
-		const still = new Promise((resolve) => { setTimeout(() => resolve(false), STEADY_LIMIT); });
-		for (let n = 0; n < STEADY && video.requestVideoFrameCallback; n++) {
-			const moves = new Promise((resolve) => { video.requestVideoFrameCallback(() => resolve(true)); });
-			if (!await Promise.race([moves, still])) break;
-		}
-	} finally {
-		video.srcObject = null;
+	await new Promise((resolve, reject) => {
+		video.addEventListener("loadeddata", resolve);
+		setTimeout(() => reject(new Error("it has no picture")), CONNECT_LIMIT);
+		video.srcObject = stream;
+		video.play().catch(() => {}); // the picture counts
+	});
+	await presented(video, STEADY, STEADY_LIMIT);
+}
+
+// presented waits until an element has presented so many more pictures, for a time in ms at most.
+export async function presented(video, pictures, limit) {
+	const late = new Promise((resolve) => { setTimeout(() => resolve(false), limit); });
+	for (let n = 0; n < pictures && video.requestVideoFrameCallback; n++) {
+		const next = new Promise((resolve) => { video.requestVideoFrameCallback(() => resolve(true)); });
+		if (!await Promise.race([next, late])) return;
 	}
+	if (!video.requestVideoFrameCallback) await late;
 }
 
 // opened waits until a data channel is open, if there is one.
