@@ -259,6 +259,49 @@ func TestHandover(t *testing.T) {
 	b.waitFrames(t, 10, patience)
 }
 
+// Firefox moves to the new daemon, too, and shows the display in the same element.
+func TestHandoverInFirefox(t *testing.T) {
+	t.Parallel()
+	x := startX(t, 0, 1280, 720)
+	x.desktop(t)
+	s := newSupervisor(t)
+	h := startHost(t, hostOptions{
+		env: []string{"NOTIFY_SOCKET=" + s.socket}, args: []string{"--display", x.id(), "displays.cursor=false"},
+	})
+	b := openFirefox(t, h.page(""))
+	b.waitFrames(t, 1, patience)
+	b.waitPicture(t, x)
+	var ok bool
+	const watch = `(window.emptied = 0,
+		document.querySelector("#video").addEventListener("emptied", () => window.emptied++), true)`
+	if err := b.eval(watch, &ok); err != nil {
+		t.Fatal(err)
+	}
+	before, err := h.handoverStatus(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.handOver(t, "")
+	h.takesOver(t, s, before.BootID)
+	b.waitLive(t, h)
+	awaitEnd(t, h.Process.Pid)
+	b.waitPicture(t, x)
+	x.moving(t)
+	b.waitFrames(t, 60, patience)
+	var emptied int
+	if err := b.eval("window.emptied", &emptied); err != nil || emptied != 0 {
+		t.Errorf("the element was emptied %d times, %v", emptied, err)
+	}
+	eventually(t, patience, "the preview is gone", func() error {
+		var left int
+		err := b.eval(`document.querySelectorAll(".preview").length`, &left)
+		if err == nil && left != 0 {
+			err = errNotYet
+		}
+		return err
+	})
+}
+
 // What the user holds is held after the handover, too, and what is typed arrives.
 func TestHandoverWithInput(t *testing.T) {
 	t.Parallel()
