@@ -39,7 +39,7 @@ func newTakeover(ctx context.Context, a *app, listen string, log *slog.Logger) (
 	if dir == "" {
 		return t, nil
 	}
-	// No program that this daemon starts has a former daemon, and systemd named the process of that one.
+	// Children of this daemon must not take over, and systemd has named the former process for the watchdog.
 	err := errors.Join(os.Unsetenv(varFormer), os.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid())))
 	if err != nil {
 		return nil, err

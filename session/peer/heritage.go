@@ -9,15 +9,15 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// Heritage is the media sockets of the daemon that this one takes over from; see Loan.
+// Heritage has the media sockets of the daemon that this one takes over from; see Loan.
 type Heritage struct {
 	// Sockets are its UDP sockets, in the order of the loan.
 	Sockets []net.PacketConn
 	// Listener is that of MediaTCPPort; nil for none. Nothing is accepted before Alone is closed.
 	Listener net.Listener
 	Alone    <-chan struct{}
-	// Dir is the folder with the Unix sockets for packets that the former daemon's peers wait for. Begin is called before
-	// the first packet is read, and lets the former daemon open them. Over reports whether that has ended.
+	// Dir is the folder with the Unix sockets for packets to the former daemon. Begin is called before the first packet is
+	// read, and lets the former daemon open them. Over reports whether the former daemon has ended.
 	Dir   string
 	Begin func()
 	Over  func() bool
@@ -59,7 +59,7 @@ type taken struct{ net.PacketConn }
 
 func (taken) LocalAddr() net.Addr { return nil }
 
-// heir is a UDP socket that the former daemon still writes to. Packets for peers of that are passed on to it.
+// heir is a UDP socket that the former daemon still writes to. Packets for its peers are passed on to it.
 type heir struct {
 	net.PacketConn
 	heritage *Heritage
@@ -85,7 +85,7 @@ func (h *heir) ReadFrom(b []byte) (int, net.Addr, error) {
 	}
 }
 
-// WriteTo implements net.PacketConn. Who gets a STUN message of this daemon is its peer's viewer.
+// WriteTo implements net.PacketConn. The receiver of a STUN message of this daemon is a viewer of its peers.
 func (h *heir) WriteTo(b []byte, to net.Addr) (int, error) {
 	if udp, ok := to.(*net.UDPAddr); ok && stun.IsMessage(b) {
 		h.learn(udp.AddrPort())

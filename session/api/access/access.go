@@ -56,7 +56,7 @@ type Access struct {
 	mu     sync.Mutex // guards all following fields
 	opened map[string]auth.Principal
 	ended  map[string]auth.Principal
-	// replaced has the sessions that replace one of the former daemon, by the ID of that.
+	// replaced has the IDs of sessions by the IDs of the former daemon's sessions that they replace.
 	replaced map[string]string
 }
 

@@ -67,8 +67,8 @@ func (a *Access) openByPass(r *http.Request, p auth.Principal, o session.Offer) 
 	return answer, nil
 }
 
-// replace opens a session that replaces one of the former daemon, which has said that its owner asks. So the credential
-// is not used another time. If the owner asks again, the session of before ends: it may have come to nothing.
+// replace opens a session that replaces a session of the former daemon. That daemon has confirmed the owner, so the
+// credential is not used up. If the owner asks again, the first session ends: its viewer may never have connected.
 func (a *Access) replace(r *http.Request, p auth.Principal, o session.Offer) (session.Answer, error) {
 	a.mu.Lock()
 	before := a.replaced[o.Replaces]

@@ -29,8 +29,8 @@ const PATIENT = new Set(["unreachable", "timeout", "too_many_requests"]);
 // Connection is in one state: connecting, live, frozen, refused, reconnecting, token (it needs one), or paused (the
 // browser does not play). onmedia is called with the stream to play, oninput with the data channels for input and held
 // keys, or null, onpointer with that for the pointer, or null, and its messages so far, and onchange when something else
-// must be shown. If the host has moved to another daemon, onpreview is called with an element that will play the stream of
-// that, hidden, and onmove instead of the first two.
+// must be shown. If another daemon takes over, onpreview is called with a hidden element that will play the new stream.
+// Then onmove is called instead of onmedia and oninput.
 export class Connection {
 	constructor({onmedia, onpreview, onmove, oninput, onpointer, onchange}) {
 		this.onmedia = onmedia;
@@ -108,8 +108,8 @@ export class Connection {
 		return `whep/${encodeURIComponent(this.display)}?pointer=channel${region}${replaced ? `&replaces=${encodeURIComponent(replaced.id)}` : ""}`;
 	}
 
-	// move replaces the session by one of the daemon that has taken over from its own, with the first picture of that.
-	// Until then the present session plays.
+	// move opens a session on the daemon that has taken over, and shows it once it has pictures. Until then the present
+	// session plays.
 	async move() {
 		if (this.next || Date.now() < this.moveAt) return;
 		const former = this.session, early = [];
