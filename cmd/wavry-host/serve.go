@@ -358,12 +358,11 @@ func (h *host) run(ctx context.Context) error {
 		return h.api.Run(inner)
 	})
 	group.Go(func() error {
-		defer func() {
-			if h.predecessor.replaced() {
-				leave()
-			}
-		}()
-		return h.predecessor.run(inner)
+		err := h.predecessor.run(inner)
+		if h.predecessor.replaced() {
+			leave()
+		}
+		return err
 	})
 	link(h.local.run)
 	group.Go(func() error { return h.loops.run(inner, h.api.Handler(), h.manager.Journal()) })

@@ -35,8 +35,11 @@ func (h *Heritage) take(at netip.AddrPort, owns func(ufrag string) bool) net.Pac
 		return nil
 	}
 	for i, c := range h.Sockets {
+		if c == nil {
+			continue // it is taken
+		}
 		if udp, ok := c.LocalAddr().(*net.UDPAddr); ok && udp.AddrPort() == at {
-			h.Sockets[i] = taken{}
+			h.Sockets[i] = nil
 			return &heir{PacketConn: c, heritage: h, path: passedPath(h.Dir, i), owns: owns}
 		}
 	}
@@ -51,13 +54,8 @@ func (h *Heritage) listener(port uint16) net.Listener {
 	if at, ok := h.Listener.Addr().(*net.TCPAddr); !ok || at.Port != int(port) {
 		return nil
 	}
-	return &later{Listener: h.Listener, begin: h.Alone, closed: make(chan struct{})}
+	return h.Listener
 }
-
-// taken stands for a socket that has its user.
-type taken struct{ net.PacketConn }
-
-func (taken) LocalAddr() net.Addr { return nil }
 
 // heir is a UDP socket that the former daemon still writes to. Packets for its peers are passed on to it.
 type heir struct {

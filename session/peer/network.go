@@ -129,17 +129,17 @@ func (n *Network) listenTCP() error {
 		host = n.cfg.loopback().String()
 	}
 	address := net.JoinHostPort(host, strconv.Itoa(int(n.cfg.MediaTCPPort)))
-	ln := n.cfg.Heritage.listener(n.cfg.MediaTCPPort)
+	inherited := n.cfg.Heritage.listener(n.cfg.MediaTCPPort)
+	ln := inherited
 	if ln == nil {
 		var err error
 		if ln, err = net.Listen("tcp", address); err != nil { //nolint:noctx // it does not wait
 			return fmt.Errorf("peer: listen on TCP port %d for media: %w", n.cfg.MediaTCPPort, err)
 		}
 	}
-	if inherited, ok := ln.(*later); ok {
-		n.listener, _ = inherited.Listener.(*net.TCPListener)
-	} else {
-		n.listener, _ = ln.(*net.TCPListener)
+	n.listener, _ = ln.(*net.TCPListener)
+	if inherited != nil {
+		ln = &later{Listener: ln, begin: n.cfg.Heritage.Alone, closed: make(chan struct{})}
 	}
 	cut := n.cfg.OnCut
 	if cut == nil {
