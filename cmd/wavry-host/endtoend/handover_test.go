@@ -124,6 +124,55 @@ func (h *host) takesOver(t testing.TB, s *supervisor, before string) (pid int) {
 	return pid
 }
 
+// succeed hands over to another daemon, which ends with the test.
+func (h *host) succeed(t testing.TB, s *supervisor, order string) (pid int) {
+	t.Helper()
+	before, err := h.handoverStatus(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.handOver(t, order)
+	return h.takesOver(t, s, before.BootID)
+}
+
+// failsToSucceed hands over to a program that is a shell script, and waits until that has failed with a problem. The
+// daemon then accepts sessions as before.
+func (h *host) failsToSucceed(t *testing.T, program, script, problem string) {
+	t.Helper()
+	before, err := h.handoverStatus(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(text, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	installProgram(t, text, program)
+	h.handOver(t, "")
+	eventually(t, patience, "the handover to a program fails: "+script, func() error {
+		now, err := h.handoverStatus(t)
+		switch {
+		case err != nil:
+			return err
+		case now.BootID != before.BootID || now.Former != nil:
+			t.Fatalf("%s: another daemon answers: %+v", script, now)
+		case now.Handover.State != "failed":
+			return fmt.Errorf("it is %q", now.Handover.State)
+		case !strings.Contains(now.Handover.Problem, problem):
+			t.Fatalf("%s: the problem is %q; want %q", script, now.Handover.Problem, problem)
+		}
+		return nil
+	})
+	next, _ := join(t, h)
+	next.waitMedia(t)
+	next.leave(t, h)
+}
+
+// tellFormer is a command of a shell script that tells the former daemon about a step.
+func tellFormer(step string) string {
+	return `curl --silent --unix-socket "$WAVRY_FORMER_DAEMON/former.sock" --request POST http://former/handover/` + step
+}
+
 // endProcess ends a process that is no child of the test.
 func endProcess(t testing.TB, pid int) {
 	t.Helper()
@@ -131,7 +180,7 @@ func endProcess(t testing.TB, pid int) {
 	awaitEnd(t, pid)
 }
 
-// awaitEnd waits for the end of a process. Nobody may be there to take its exit code.
+// awaitEnd waits for the end of a process. A process whose exit code nothing reads has ended, too.
 func awaitEnd(t testing.TB, pid int) {
 	t.Helper()
 	eventually(t, patience, fmt.Sprintf("process %d ends", pid), func() error {
@@ -151,8 +200,8 @@ func (h *host) handOver(t testing.TB, body string) {
 	}
 }
 
-// watchPictures notes when pictures were presented and in which session, and how often the element was emptied.
-const watchPictures = `(() => {
+// watchScript notes when pictures were presented and in which session, and how often the element was emptied.
+const watchScript = `(() => {
 	const video = document.querySelector("#video");
 	window.presented = [];
 	window.emptied = 0;
@@ -182,7 +231,16 @@ type presented struct {
 	Session string
 }
 
-// pictures returns what watchPictures has noted.
+// watchPictures begins to note pictures.
+func (b *browser) watchPictures(t testing.TB) {
+	t.Helper()
+	var ok bool
+	if err := b.eval(watchScript, &ok); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pictures returns what has been noted since watchPictures.
 func (b *browser) pictures(t testing.TB) (list []presented, emptied int) {
 	t.Helper()
 	if err := b.eval("window.presented", &list); err != nil {
@@ -206,17 +264,8 @@ func TestHandover(t *testing.T) {
 	b.waitFrames(t, 30, patience)
 	other, _ := join(t, h)
 	other.waitMedia(t)
-	var ok bool
-	if err := b.eval(watchPictures, &ok); err != nil {
-		t.Fatal(err)
-	}
-	before, err := h.handoverStatus(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.handOver(t, "")
-	pid := h.takesOver(t, s, before.BootID)
-	if pid == h.Process.Pid {
+	b.watchPictures(t)
+	if pid := h.succeed(t, s, ""); pid == h.Process.Pid {
 		t.Errorf("process %d took over from itself", pid)
 	}
 	b.waitLive(t, h)
@@ -271,26 +320,15 @@ func TestHandoverInFirefox(t *testing.T) {
 	b := openFirefox(t, h.page(""))
 	b.waitFrames(t, 1, patience)
 	b.waitPicture(t, x)
-	var ok bool
-	const watch = `(window.emptied = 0,
-		document.querySelector("#video").addEventListener("emptied", () => window.emptied++), true)`
-	if err := b.eval(watch, &ok); err != nil {
-		t.Fatal(err)
-	}
-	before, err := h.handoverStatus(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.handOver(t, "")
-	h.takesOver(t, s, before.BootID)
+	b.watchPictures(t)
+	h.succeed(t, s, "")
 	b.waitLive(t, h)
 	awaitEnd(t, h.Process.Pid)
 	b.waitPicture(t, x)
 	x.moving(t)
 	b.waitFrames(t, 60, patience)
-	var emptied int
-	if err := b.eval("window.emptied", &emptied); err != nil || emptied != 0 {
-		t.Errorf("the element was emptied %d times, %v", emptied, err)
+	if _, emptied := b.pictures(t); emptied != 0 {
+		t.Errorf("the element was emptied %d times", emptied)
 	}
 	eventually(t, patience, "the preview is gone", func() error {
 		var left int
@@ -317,12 +355,7 @@ func TestHandoverWithInput(t *testing.T) {
 	b.key(t, "ShiftLeft", true, shift)
 	const shiftKey = 50 // X has the code of Linux plus 8
 	x.waitHeld(t, "Shift is down", shiftKey)
-	before, err := h.handoverStatus(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.handOver(t, `{"deadline_seconds": 60}`)
-	h.takesOver(t, s, before.BootID)
+	h.succeed(t, s, `{"deadline_seconds": 60}`)
 	b.waitLive(t, h)
 	x.waitHeld(t, "Shift is down in the new session", shiftKey)
 	b.waitControl(t, "you control")
@@ -344,44 +377,15 @@ func TestHandoverThatFails(t *testing.T) {
 	})
 	b := openBrowser(t, "", h.page(""))
 	b.waitFrames(t, 30, patience)
-	var ok bool
-	if err := b.eval(watchPictures, &ok); err != nil {
-		t.Fatal(err)
-	}
-	before, err := h.handoverStatus(t)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b.watchPictures(t)
 	for name, script := range map[string]string{
-		"crashes at once":       "kill -SEGV $$",
-		"refuses its flags":     "echo unknown flag >&2; exit 64",
-		"ends without an error": "exit 0",
-		"crashes while it serves": "curl --silent --unix-socket \"$WAVRY_FORMER_DAEMON/former.sock\" --request POST " +
-			"http://former/handover/serving; exit 2",
+		"crashes at once":         "kill -SEGV $$",
+		"refuses its flags":       "echo unknown flag >&2; exit 64",
+		"ends without an error":   "exit 0",
+		"crashes while it serves": tellFormer("serving") + "; exit 2",
 	} {
-		text := filepath.Join(t.TempDir(), "script")
-		if err := os.WriteFile(text, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		installProgram(t, text, program)
-		h.handOver(t, "")
-		eventually(t, patience, "the handover fails: "+name, func() error {
-			now, err := h.handoverStatus(t)
-			switch {
-			case err != nil:
-				return err
-			case now.BootID != before.BootID || now.Former != nil:
-				t.Fatalf("%s: another daemon answers: %+v", name, now)
-			case now.Handover.State != "failed":
-				return fmt.Errorf("it is %q", now.Handover.State)
-			case !strings.Contains(now.Handover.Problem, "it ended before it had taken over"):
-				t.Fatalf("%s: the problem is %q", name, now.Handover.Problem)
-			}
-			return nil
-		})
-		next, _ := join(t, h) // sessions are accepted again
-		next.waitMedia(t)
-		next.leave(t, h)
+		t.Log("a program that " + name)
+		h.failsToSucceed(t, program, script, "it ended before it had taken over")
 	}
 	list, emptied := b.pictures(t)
 	for _, one := range list {
@@ -394,8 +398,7 @@ func TestHandoverThatFails(t *testing.T) {
 		t.Errorf("the element was emptied %d times", emptied)
 	}
 	installProgram(t, hostBinary, program)
-	h.handOver(t, "")
-	h.takesOver(t, s, before.BootID)
+	h.succeed(t, s, "")
 	b.waitLive(t, h)
 	awaitEnd(t, h.Process.Pid)
 }
@@ -419,37 +422,11 @@ func TestHandoverOnOneMediaPort(t *testing.T) {
 	b.waitFrames(t, 30, patience)
 	other, _ := join(t, h)
 	other.waitMedia(t)
-	before, err := h.handoverStatus(t)
-	if err != nil {
-		t.Fatal(err)
-	}
-
 	// A program that takes the port and hangs loses it.
-	script := filepath.Join(t.TempDir(), "script")
-	text := "#!/bin/sh\ncurl --silent --unix-socket \"$WAVRY_FORMER_DAEMON/former.sock\" --request POST " +
-		"http://former/handover/media\nexec sleep 1000\n"
-	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	installProgram(t, script, program)
-	h.handOver(t, "")
-	eventually(t, patience, "the handover fails", func() error {
-		now, err := h.handoverStatus(t)
-		if err == nil && now.Handover.State != "failed" {
-			err = errNotYet
-		}
-		if err == nil && !strings.Contains(now.Handover.Problem, "it hangs") {
-			t.Fatalf("the problem is %q", now.Handover.Problem)
-		}
-		return err
-	})
-	next, _ := join(t, h)
-	next.waitMedia(t)
-	next.leave(t, h)
+	h.failsToSucceed(t, program, tellFormer("media")+"\nexec sleep 1000", "it hangs")
 
 	installProgram(t, hostBinary, program)
-	h.handOver(t, "")
-	h.takesOver(t, s, before.BootID)
+	h.succeed(t, s, "")
 	b.waitLive(t, h)
 	// What it sends reaches the former daemon: each of its requests is followed by a keyframe.
 	keyframes := func() (n int) {
@@ -537,17 +514,9 @@ func handoverGaps(b *testing.B) (before, gap, after float64) {
 	})
 	page := openBrowser(b, "", h.page(""))
 	page.waitFrames(b, 30, patience)
-	var ok bool
-	if err := page.eval(watchPictures, &ok); err != nil {
-		b.Fatal(err)
-	}
+	page.watchPictures(b)
 	page.waitFrames(b, 2*comparedPictures, patience)
-	status, err := h.handoverStatus(b)
-	if err != nil {
-		b.Fatal(err)
-	}
-	h.handOver(b, "")
-	h.takesOver(b, s, status.BootID)
+	h.succeed(b, s, "")
 	awaitEnd(b, h.Process.Pid)
 	page.waitFrames(b, 2*comparedPictures, patience)
 	list, _ := page.pictures(b)
