@@ -10,7 +10,7 @@ import (
 func (h *HostState) Lend() peer.Loan { return h.lend() }
 
 // HandOver leaves the host's sessions to be opened again by the daemon that takes over from this one. No new ones are
-// accepted here, and nobody uses its reservations any more. Viewers see that they should open a session there
+// accepted here, and its reservations cannot be used any more. Viewers see that they should open a session there
 // (Snapshot.Moving). Sessions that are left end after within, unless that is zero. It cannot be undone, and the next
 // daemon does not know of it.
 func (h *HostState) HandOver(within time.Duration) {

@@ -15,7 +15,7 @@ type PortalConfig struct {
 	Demand capture.Demand
 }
 
-// NewPortal opens the screen that a person chose. While nobody has, it returns an error, and the desktop's dialog
+// NewPortal opens the screen that a person chose. Before the choice it returns an error, and the desktop's dialog
 // stays: a later call gets the answer. It takes no longer than ctx and five seconds. The Source outlives ctx.
 func NewPortal(ctx context.Context, cfg PortalConfig, log *slog.Logger) (*Source, error) {
 	const what = "the screen of the desktop's portal"

@@ -55,7 +55,7 @@ func TestPortalOfGNOME(t *testing.T) {
 	}
 
 	if _, err := open(); !errors.Is(err, capture.ErrSilent) || !errors.Is(err, screencast.ErrConsent) {
-		t.Fatalf("nobody has answered: got %v; want %v", err, screencast.ErrConsent)
+		t.Fatalf("before an answer: got %v; want %v", err, screencast.ErrConsent)
 	}
 	click(0, 26)              // the monitor
 	click(213, -127)          // Share

@@ -107,11 +107,11 @@ func TestPortalThatDoesNotOpen(t *testing.T) {
 		reason error
 		text   string
 	}{
-		"nobody is there": {screencasttest.Away, screencasttest.None, capture.ErrSilent, "waits for consent at the screen"},
-		"refused":         {screencasttest.Refuses, screencasttest.None, capture.ErrDenied, "said no"},
-		"no answer":       {screencasttest.Consents, screencasttest.Silent, capture.ErrSilent, "no answer in time"},
-		"no stream":       {screencasttest.Consents, screencasttest.StartFails, capture.ErrUnsupported, "response 2"},
-		"no PipeWire":     {screencasttest.Consents, screencasttest.NoPipeWire, capture.ErrUnsupported, "OpenPipeWireRemote"},
+		"absent person": {screencasttest.Away, screencasttest.None, capture.ErrSilent, "waits for consent at the screen"},
+		"refused":       {screencasttest.Refuses, screencasttest.None, capture.ErrDenied, "said no"},
+		"no answer":     {screencasttest.Consents, screencasttest.Silent, capture.ErrSilent, "no answer in time"},
+		"no stream":     {screencasttest.Consents, screencasttest.StartFails, capture.ErrUnsupported, "response 2"},
+		"no PipeWire":   {screencasttest.Consents, screencasttest.NoPipeWire, capture.ErrUnsupported, "OpenPipeWireRemote"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -454,7 +454,7 @@ func TestScreenOfAPortal(t *testing.T) {
 		t.Errorf("got %+v", d)
 	}
 	store(&answer, fmt.Errorf("it waits for consent: %w", context.DeadlineExceeded))
-	listed("nobody is there", "wayland:wayland-0 unusable 0x0", "pipewire:portal slow 0x0")
+	listed("no person answers", "wayland:wayland-0 unusable 0x0", "pipewire:portal slow 0x0")
 	store(&answer, fs.ErrNotExist)
 	listed("no portal", "wayland:wayland-0 unusable 0x0")
 	store(&answer, nil)

@@ -1,5 +1,5 @@
 // Package screencast opens streams of a desktop's monitors over D-Bus, and sends input to the desktop. It uses mutter's
-// own interface, which asks nobody, and xdg-desktop-portal, which asks the person at the screen once.
+// own interface, which needs no consent, and xdg-desktop-portal, which asks the person at the screen once.
 package screencast
 
 import (

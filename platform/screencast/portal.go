@@ -140,7 +140,7 @@ func (p *Portal) finish(ctx context.Context, o *opening, c Cursor) (*Screen, err
 	return nil, explain("open the portal", ctx.Err())
 }
 
-// leave disposes of a session that nobody waits for. The caller holds mu.
+// leave disposes of a session without waiters. The caller holds mu.
 func (p *Portal) leave(o *opening) {
 	if o.waiters == 0 && o.session != nil {
 		p.dispose(o.session)
@@ -255,7 +255,7 @@ func (p *Portal) changed() {
 	p.news = make(chan struct{})
 }
 
-// Probe returns why the portal cannot open a screen at present, or nil. It asks nobody at the screen.
+// Probe returns why the portal cannot open a screen at present, or nil. It opens no dialog.
 func (p *Portal) Probe(ctx context.Context) error {
 	p.mu.Lock()
 	o, refusal, until := p.opening, p.refusal, p.until

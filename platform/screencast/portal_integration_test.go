@@ -123,7 +123,7 @@ func TestTokenThatThePortalRefuses(t *testing.T) {
 }
 
 // Each use has a session of its own, which ends with its last user. A session whose consent is not kept stays open
-// instead: nobody may be there for the next one.
+// instead: the next one may find no person at the screen.
 func TestSessionWithoutUsers(t *testing.T) {
 	for name, cast := range map[string]uint32{"consent is kept": 4, "consent is not kept": 3} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestSessionWithoutUsers(t *testing.T) {
 	}
 }
 
-// Nobody at the screen is a reason, not a hang. The question stays, and a later answer opens the screen.
+// A missing person is a reason, not a hang. The question stays, and a later answer opens the screen.
 func TestConsentThatIsLate(t *testing.T) {
 	bus := screencasttest.StartBus(t)
 	desk := screencasttest.StartPortal(t, bus, nil)

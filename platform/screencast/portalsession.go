@@ -75,7 +75,7 @@ func connectPortal(ctx context.Context, bus string) (*Session, error) {
 type offer struct{ cast, remote, sources, cursors, devices uint32 }
 
 // persistentRemote reports whether a session with input can be opened again without the person. Without that, pictures
-// alone are better: nobody may be there.
+// alone are better: they need no person the next time.
 func (o offer) persistentRemote() bool { return o.remote >= remotePersists }
 
 // offer asks the portal what it can do.

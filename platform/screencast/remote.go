@@ -24,7 +24,7 @@ type notifier struct {
 	at    dbus.ObjectPath
 	of    string        // the interface
 	calls []*dbus.Call  // without an answer yet
-	over  chan struct{} // closed when nobody waits for answers any more; nil for a session of its own
+	over  chan struct{} // closed when the answers do not matter any more; nil for a session of its own
 }
 
 // The axes of the wheel.

@@ -234,7 +234,7 @@ func TestNothingChangesDuringAHandover(t *testing.T) {
 func TestFormerDaemonThatIsGone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	f := handover.Dial(path)
-	f.Follow(t.Context(), time.Hour) // returns, because nobody listens
+	f.Follow(t.Context(), time.Hour) // returns, because there is no listener
 	if f.Sessions() >= 0 {
 		t.Fatalf("it has %d sessions", f.Sessions())
 	}
@@ -298,7 +298,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// A retired server accepts nobody, and continues until its context ends.
+// A retired server accepts no connection, and continues until its context ends.
 func TestRetire(t *testing.T) {
 	s, addr, stop := start(t, Config{Token: token}, healthy())
 	s.Succession().Retire()

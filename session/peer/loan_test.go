@@ -131,7 +131,7 @@ func TestTwoDaemonsOnOneMediaPort(t *testing.T) {
 
 	// The new daemon reads: what is not its own goes to the former one.
 	e.now.heritage.begin()
-	stranger := udp(t) // nobody knows this viewer, so it is the former daemon's
+	stranger := udp(t) // an unknown viewer is the former daemon's
 	want := make(map[string]int)
 	for _, p := range [][]byte{check(t, "old"), media, check(t, "old")} {
 		e.send(t, e.old, p)

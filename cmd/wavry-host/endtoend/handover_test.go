@@ -46,7 +46,7 @@ func newSupervisor(t testing.TB) *supervisor {
 			}
 			select {
 			case s.messages <- string(buffer[:n]):
-			default: // nobody waits for so many
+			default: // no test waits for so many
 			}
 		}
 	}()
