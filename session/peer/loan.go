@@ -2,6 +2,8 @@ package peer
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -162,15 +164,22 @@ func pack(b []byte, from netip.AddrPort, packet []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(address) > math.MaxUint8 {
+		return nil, fmt.Errorf("address of %d bytes; a packet is passed on with at most %d", len(address), math.MaxUint8)
+	}
 	b = append(b[:0], byte(len(address)))
 	return append(append(b, address...), packet...), nil
 }
 
 // unpack reads what pack has written.
 func unpack(b []byte) (from netip.AddrPort, packet []byte, ok bool) {
-	if len(b) == 0 || len(b) < 1+int(b[0]) {
+	if len(b) == 0 {
 		return from, nil, false
 	}
-	err := from.UnmarshalBinary(b[1 : 1+b[0]])
-	return from, b[1+b[0]:], err == nil
+	end := 1 + int(b[0]) // a byte holds no sum above 255
+	if len(b) < end {
+		return from, nil, false
+	}
+	err := from.UnmarshalBinary(b[1:end])
+	return from, b[end:], err == nil
 }

@@ -236,6 +236,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(whole)
 	f.Add([]byte{})
 	f.Add([]byte{255, 1})
+	f.Add(append([]byte{255}, make([]byte, 300)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		from, packet, ok := unpack(b)
 		if !ok {
