@@ -117,7 +117,7 @@ type AccessUnit struct {
 	Width, Height int // pixels
 	// Convert and Encode are the durations of the two steps.
 	Convert, Encode time.Duration
-	// QP is the mean quantizer of the picture on its codec's scale, or 0 if the encoder does not report it.
+	// QP is the mean quantizer of the picture on H.264's scale, or 0 if the encoder does not report it. See Format.QP.
 	QP float64
 	// Complaint is what the encoder logged as errors although it made the picture, for example that it refused a rate.
 	Complaint string

@@ -104,7 +104,7 @@ func (e *aomEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit
 	return encode.AccessUnit{
 		Data: C.GoBytes(unsafe.Pointer(unit.data), unit.size), Key: unit.key != 0, Time: at, Seq: e.seq,
 		Width: e.params.Width, Height: e.params.Height, Convert: converted.Sub(began), Encode: time.Since(converted),
-		QP: float64(unit.quantizer),
+		QP: e.profile.Format.QP(float64(unit.quantizer)),
 	}, nil
 }
 

@@ -275,7 +275,7 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 	isKey = e.packet.flags&C.AV_PKT_FLAG_KEY != 0
 	e.ration.took(8 * int(e.packet.size))
 	data = C.GoBytes(unsafe.Pointer(e.packet.data), e.packet.size)
-	return data, isKey, float64(quality) / qpScale, nil
+	return data, isKey, e.profile.Format.QP(float64(quality) / qpScale), nil
 }
 
 // encodeLarger encodes the converter's picture as a keyframe of e.larger pictures' bits. The buffer of an open x264

@@ -163,7 +163,7 @@ func (l *encodeLoop) account(now time.Time, au encode.AccessUnit, changed bool) 
 	if changed {
 		l.setStatus(func(s *EncodingStatus) { s.measured(au.Convert + au.Encode) })
 	}
-	l.refinement.took(now, au, l.format, changed, time.Second/time.Duration(max(l.applied.FPS, 1)))
+	l.refinement.took(now, au, changed, time.Second/time.Duration(max(l.applied.FPS, 1)))
 	return l.encoder.measureRate(now, au, changed, l.applied.FPS)
 }
 

@@ -20,20 +20,11 @@ const (
 	// refineBits is the number of bits for each pixel after which a picture counts as sharp if the encoder does not
 	// report it. A page of small text takes 2 in H.264 until it has 45 dB (docs/develop/benchmarks.md).
 	refineBits = 4
+	// sharpQP is the mean quantizer of a picture at which no difference is visible, on H.264's scale. Pages of text had
+	// 45 dB and more in luma at it, and 39 dB and more in their worst 48 rows, at 1 to 6 Mbit/s. At 18, x264's mean
+	// hides rows of 31 dB.
+	sharpQP = 14
 )
-
-// sharpQP returns the mean quantizer of a picture at which no difference is visible. Pages of text had 45 dB and more
-// in luma at it, and 39 dB and more in their worst 48 rows, at 1 to 6 Mbit/s. At 18, x264's mean hides rows of 31 dB.
-func sharpQP(format encode.Format) float64 {
-	switch format {
-	case encode.VP9:
-		return 12 // of libvpx's 63
-	case encode.AV1:
-		return 12 // of libaom's 63
-	default:
-		return 14
-	}
-}
 
 // refinement tracks how sharp a still picture is. It is encoded again at the frame rate until it is sharp. The bits
 // that motion does not need go into sharpness, one share of the rate after the other.
@@ -57,10 +48,8 @@ func (r *refinement) next(last time.Time, interval time.Duration) (at time.Time,
 	return at, true
 }
 
-// took notes a picture of a format: a changed one, or a repetition. interval is the shortest time between frames.
-func (r *refinement) took(
-	now time.Time, au encode.AccessUnit, format encode.Format, changed bool, interval time.Duration,
-) {
+// took notes a picture: a changed one, or a repetition. interval is the shortest time between frames.
+func (r *refinement) took(now time.Time, au encode.AccessUnit, changed bool, interval time.Duration) {
 	switch {
 	case au.Key: // its viewer sees nothing else meanwhile
 		*r = refinement{began: now}
@@ -68,7 +57,7 @@ func (r *refinement) took(
 		*r = refinement{began: now, quiet: now.Add(max(quietAfter, interval*3/2))}
 	}
 	r.bits += 8 * len(au.Data)
-	if au.QP > 0 && au.QP <= sharpQP(format) {
+	if au.QP > 0 && au.QP <= sharpQP {
 		r.sharp++
 	} else {
 		r.sharp = 0

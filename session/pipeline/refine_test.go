@@ -98,7 +98,7 @@ func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
 				on.Subscribe(b)
 				time.Sleep(time.Second / 3)
 				units := b.pictures(0)
-				i := slices.IndexFunc(units, func(au encode.AccessUnit) bool { return au.QP <= sharpQP(format) })
+				i := slices.IndexFunc(units, func(au encode.AccessUnit) bool { return au.QP <= sharpQP })
 				if i < 0 || !units[0].Key {
 					t.Errorf("the newcomer got %d pictures, and none that is sharp", len(units))
 				}
