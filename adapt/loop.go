@@ -217,6 +217,7 @@ func (l *Loop) judge(now time.Time, room *ladder.Room, idle bool) {
 	}
 	changed := l.quality.Step(now, quality.Evidence{
 		Stalled: l.stalled, Share: share, Queue: l.path.Queue, Loss: l.path.Loss(now),
+		Coarse:  !idle && l.encoder.Starved(now) && l.law.target < room.Most,
 		Stepped: l.ladder.Stepped(), Floor: l.ladder.Lowest(), Overload: l.ladder.Overloaded(),
 		Host: l.ladder.Above(l.limit), Cause: l.law.reason,
 	})

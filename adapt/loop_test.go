@@ -656,6 +656,32 @@ func TestStarvedEncoderIsNoQuietScreen(t *testing.T) {
 	}
 }
 
+// A path that gives a moving picture too few bits to be sharp is not good, however many they are.
+func TestCoarsePictureIsConstrained(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		qp       float64
+		capacity float64
+		still    bool
+		want     State
+	}{
+		{"coarse", 45, 3_000_000, false, Constrained},
+		{"sharp", 25, 3_000_000, false, Good},
+		{"coarse at the highest rate", 45, 30_000_000, false, Good},
+		{"coarse and still", 45, 3_000_000, true, Good},
+	} {
+		n := network{
+			capacity: constant(c.capacity), queueMax: 100 * time.Millisecond, delay: 10 * time.Millisecond,
+			qp: c.qp, still: c.still,
+		}
+		f := run(t, desktop, n, 30*time.Second, nil)
+		if last := f.targets[len(f.targets)-1]; last.Quality != c.want || last.FPS != desktop.FPS {
+			t.Errorf("%s: %v by %v with %d bit/s and %d fps; want %v", c.name, last.Quality, last.Reason,
+				last.EncoderBitrate, last.FPS, c.want)
+		}
+	}
+}
+
 // Packets that were reported lost are not on their way, and a closed gate opens again.
 func TestLostTailDoesNotCloseTheGate(t *testing.T) {
 	for _, reported := range []bool{true, false} {

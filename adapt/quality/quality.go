@@ -15,11 +15,11 @@ import (
 func upwardDwell(from State) time.Duration {
 	switch from {
 	case Degraded:
-		return 5 * time.Second // as long as a viewer needs to trust the smoother picture
+		return tuning.UpDegraded
 	case Stalled:
-		return time.Second
+		return tuning.UpStalled
 	default:
-		return 3 * time.Second
+		return tuning.UpDwell
 	}
 }
 
@@ -29,8 +29,10 @@ type Evidence struct {
 	Stalled bool
 	// Share is the target over what the picture needs; 1 when the screen, not the network, is the limit.
 	Share float64
-	Queue time.Duration
-	Loss  float64 // 0 to 1
+	// Coarse is set while the picture is coarse, and the network is why it has no more bits.
+	Coarse bool
+	Queue  time.Duration
+	Loss   float64 // 0 to 1
 	// Stepped is set while frame rate or size are stepped down, and Floor when they can be stepped down no further.
 	Stepped, Floor bool
 	// Overload is set when the encoder is why they are stepped down, and Host when the host takes more away than that.
@@ -54,8 +56,8 @@ type Machine struct {
 	Seq        uint64
 	Transition Transition
 
-	began, last  time.Time
-	share, delay hold.Timer
+	began, last          time.Time
+	share, coarse, delay hold.Timer
 	loss2, loss10,
 	loss20, delay250,
 	better hold.Timer
@@ -66,6 +68,7 @@ type Machine struct {
 // next returns the state and its reason by the evidence alone.
 func (m *Machine) next(now time.Time, e *Evidence) (State, Reason) {
 	share := m.share.Held(now, e.Share < 1, tuning.ConstrainedDelayFor)
+	coarse := m.coarse.Held(now, e.Coarse, tuning.CoarseFor)
 	delay := m.delay.Held(now, e.Queue >= tuning.ConstrainedDelay, tuning.ConstrainedDelayFor)
 	loss2 := m.loss2.Held(now, e.Loss >= m.lossOf(Constrained, tuning.HoldLoss), tuning.ConstrainedLossFor)
 	loss10 := m.loss10.Held(now, e.Loss >= m.lossOf(Degraded, tuning.DegradedLoss), tuning.DegradedLossFor)
@@ -103,7 +106,7 @@ func (m *Machine) next(now time.Time, e *Evidence) (State, Reason) {
 		return Constrained, waiting
 	case loss2:
 		return Constrained, ReasonLoss
-	case share:
+	case share, coarse:
 		return Constrained, cause
 	default:
 		return Good, ReasonRecovered

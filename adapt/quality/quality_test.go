@@ -48,3 +48,24 @@ func TestReasonChangesWithinAState(t *testing.T) {
 			m.Reason, m.Seq)
 	}
 }
+
+// A coarse picture is a state after a while only, and for the reason that the rate is low.
+func TestCoarsePicture(t *testing.T) {
+	var m Machine
+	start := time.Unix(1_000_000, 0)
+	for at := time.Duration(0); at <= tuning.CoarseFor; at += tick {
+		m.Step(start.Add(at), Evidence{Share: 1, Coarse: true, Cause: ReasonCompetingTraffic})
+		if late := at >= tuning.CoarseFor; (m.State == Constrained) != late {
+			t.Fatalf("after %v it is %v", at, m.State)
+		}
+	}
+	if m.Reason != ReasonCompetingTraffic {
+		t.Errorf("the reason is %v; want that of the rate", m.Reason)
+	}
+	for at := time.Duration(0); at < tuning.UpDwell+2*tick; at += tick {
+		m.Step(start.Add(tuning.CoarseFor+at), Evidence{Share: 1})
+	}
+	if m.State != Good {
+		t.Errorf("the picture is sharp again, and the state is %v", m.State)
+	}
+}

@@ -12,7 +12,7 @@ type State uint8
 const (
 	// Good: everything that was asked for is sent.
 	Good State = iota
-	// Constrained: the bitrate is below what was asked for.
+	// Constrained: the bitrate is below what was asked for, or below what the picture requires to be sharp.
 	Constrained
 	// Degraded: frame rate or size are stepped down too.
 	Degraded

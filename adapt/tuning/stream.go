@@ -92,6 +92,8 @@ const (
 	ConstrainedDelay    = 50 * time.Millisecond
 	ConstrainedDelayFor = 500 * time.Millisecond
 	ConstrainedLossFor  = time.Second
+	// A picture that is coarse for CoarseFor makes it constrained too: even a still page takes a while to get sharp.
+	CoarseFor = 2 * time.Second // perception
 	// DegradedLoss for DegradedLossFor makes it degraded, and BreakLoss critical.
 	DegradedLoss    = 0.10 // share; GoogCC's threshold of a cut
 	DegradedLossFor = 2 * time.Second
