@@ -42,6 +42,9 @@ type Profile struct {
 	// Buffer is the size of the rate control's buffer in pictures. It defaults to 1, which bounds each picture to its
 	// share of the rate.
 	Buffer int
+	// Finest is the smallest quantizer of a picture, on the codec's scale. A finer one looks the same and takes more
+	// bits. 0 leaves it to the codec.
+	Finest int
 	// Variants are settings for drivers that differ. The trial takes the first that works. None means one without
 	// further settings.
 	Variants []Variant

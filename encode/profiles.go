@@ -49,6 +49,7 @@ func x264() Profile {
 		// two) and costs prediction across the slice border.
 		Threads:     1,
 		PixelFormat: "yuv420p",
+		Finest:      12,
 		Options: []Option{
 			{"preset", "ultrafast", "the cheapest: 4.5 ms a frame at 1080p30 against 9.5 for veryfast"},
 			{"tune", "zerolatency", "no frame is held back: no lookahead, no frame threads, rate control frame by frame"},
@@ -124,6 +125,7 @@ func vpx() Profile {
 		// The two tile columns are encoded in parallel.
 		Threads:     2,
 		PixelFormat: "yuv420p",
+		Finest:      10,
 		Options: []Option{
 			{"deadline", "realtime", "without it libvpx takes all the time that good quality needs"},
 			{"cpu-used", "8", "the cheapest that libavcodec takes"},

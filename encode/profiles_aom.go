@@ -16,6 +16,8 @@ func aom() Profile {
 		// The two tile columns are encoded in parallel.
 		Threads:     2,
 		PixelFormat: "yuv420p",
+		// At 0 its pictures of scrolling text have 26 dB, at 1 they have 67.
+		Finest: 10,
 		// With one picture, pictures of scrolling text stay coarse: the rate control is slow.
 		Buffer: 6,
 		Options: []Option{

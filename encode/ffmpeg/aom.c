@@ -22,8 +22,8 @@ static void explain(char *why, int size, const char *what, aom_codec_ctx_t *code
 
 static unsigned kilobits(int64_t rate) { return rate < 1000 ? 1 : (unsigned)(rate / 1000); }
 
-wavry_aom *wavry_aom_open(int width, int height, int threads, int64_t rate, int buffer_ms, const char *const *options,
-                          int n, char *why, int why_size)
+wavry_aom *wavry_aom_open(int width, int height, int threads, int64_t rate, int buffer_ms, int finest,
+                          const char *const *options, int n, char *why, int why_size)
 {
 	wavry_aom *a = calloc(1, sizeof *a);
 	if (!a) {
@@ -50,6 +50,7 @@ wavry_aom *wavry_aom_open(int width, int height, int threads, int64_t rate, int 
 	a->config.rc_buf_sz = buffer_ms;
 	a->config.rc_buf_initial_sz = a->config.rc_buf_optimal_sz = buffer_ms * 2 / 3;
 	a->config.rc_undershoot_pct = a->config.rc_overshoot_pct = 50;
+	a->config.rc_min_quantizer = finest;
 	a->config.rc_dropframe_thresh = 0; // each call returns a picture
 	err = aom_codec_enc_init(&a->codec, interface, &a->config, 0);
 	if (err) {

@@ -57,7 +57,7 @@ func openAOM(profile encode.Profile, p encode.Params) (_ encode.Encoder, err err
 	}()
 	buffer := time.Duration(max(profile.Buffer, 1)) * time.Second / time.Duration(p.FPS)
 	e.codec = C.wavry_aom_open(C.int(p.Width), C.int(p.Height), C.int(max(p.Threads, 1)), C.int64_t(p.BitsPerSecond),
-		C.int(max(buffer.Milliseconds(), 1)), unsafe.SliceData(pairs), C.int(len(profile.Options)),
+		C.int(max(buffer.Milliseconds(), 1)), C.int(profile.Finest), unsafe.SliceData(pairs), C.int(len(profile.Options)),
 		(*C.char)(unsafe.Pointer(&e.why[0])), C.int(len(e.why)))
 	if e.codec == nil {
 		e.converter.free()

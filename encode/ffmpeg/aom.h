@@ -10,10 +10,10 @@ typedef struct wavry_aom wavry_aom;
 // Ticks per second of pictures' times.
 #define WAVRY_AOM_CLOCK 90000
 
-// Opens an encoder of a size, at a rate in bits per second. Each option is a pair of libaom's name and value. It returns
-// NULL on failure, and then why says what failed.
-wavry_aom *wavry_aom_open(int width, int height, int threads, int64_t rate, int buffer_ms, const char *const *options,
-                          int n, char *why, int why_size);
+// Opens an encoder of a size, at a rate in bits per second. No picture has a quantizer below finest, from 0 to 63. Each
+// option is a pair of libaom's name and value. It returns NULL on failure, and then why says what failed.
+wavry_aom *wavry_aom_open(int width, int height, int threads, int64_t rate, int buffer_ms, int finest,
+                          const char *const *options, int n, char *why, int why_size);
 
 // What wavry_aom_encode makes of a picture. The data are valid until the next call.
 typedef struct {

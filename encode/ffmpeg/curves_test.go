@@ -31,6 +31,7 @@ type point struct {
 	ssim  float64
 	psnr  float64
 	took  time.Duration // CPU of a picture, conversion included
+	qp    float64       // mean quantizer
 	worst float64       // largest picture after the first second, in shares of the rate
 }
 
@@ -55,6 +56,8 @@ func settings(t testing.TB, text string) (list []setting) {
 				s.content = encode.Content(n)
 			case "threads":
 				s.params.Threads = n
+			case "finest":
+				s.profile.Finest = n
 			case "buffer":
 				s.profile.Buffer = n
 			default:
@@ -109,6 +112,7 @@ func (s setting) measure(t testing.TB, sc scene, width, height, rate, seconds in
 		if n < 60 {
 			continue
 		}
+		p.qp += unit.QP
 		count++
 		bits += 8 * len(unit.Data)
 		p.took += took
@@ -127,6 +131,7 @@ func (s setting) measure(t testing.TB, sc scene, width, height, rate, seconds in
 		square += math.Pow(10, -db/10)
 	}
 	p.rate = bits / (seconds - 1)
+	p.qp /= float64(max(count, 1))
 	p.took /= time.Duration(max(count, 1))
 	p.ssim /= float64(max(scored, 1))
 	p.psnr = -10 * math.Log10(square/float64(max(scored, 1)))
@@ -185,7 +190,7 @@ func BenchmarkCurves(b *testing.B) {
 			for i, s := range list {
 				text, took := "", time.Duration(0)
 				for _, p := range curves[i] {
-					text += fmt.Sprintf(" | %.4f %.1f (%d, %.1f)", p.ssim, p.psnr, p.rate/1000, p.worst)
+					text += fmt.Sprintf(" | %.4f %.1f qp %.1f (%d, %.1f)", p.ssim, p.psnr, p.qp, p.rate/1000, p.worst)
 					took += p.took
 				}
 				b.Logf("%-11s | %-22s%s | %+.0f %% | %.2f ms", sc.name, s.name, text, 100*bits(curves[0], curves[i]),

@@ -117,6 +117,11 @@ func (e *encoder) open() (err error) {
 			return err
 		}
 	}
+	if e.profile.Finest > 0 {
+		if err := setOption(c, "qmin", strconv.Itoa(e.profile.Finest)); err != nil {
+			return err
+		}
+	}
 	for _, o := range e.profile.OptionsWithin(e.params.H264) {
 		if err := setOption(c, o.Name, o.Value); err != nil {
 			return err

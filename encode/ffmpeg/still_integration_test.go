@@ -60,9 +60,10 @@ func lumaPSNR(got picture, want *converter) (float64, error) {
 // refined encodes a still page at 60 pictures a second. It returns how many pictures it takes until one has 40 dB, how
 // many until the quantizer is as low as one wants, and what the picture has then.
 func refined(
-	t testing.TB, f encode.Factory, page *capture.Frame, p encode.Params, qp float64,
+	t testing.TB, f encode.Factory, page *capture.Frame, p encode.Params,
 ) (until40, sharp int, db float64) {
 	t.Helper()
+	const sharpQP = 14 // session's bound
 	e := open(t, f, p)
 	d, err := newDecoder(f.Profile().Format.Codec)
 	if err != nil {
@@ -88,7 +89,7 @@ func refined(
 		if until40 == 0 && db >= 40 {
 			until40 = n + 1
 		}
-		if unit.QP > 0 && unit.QP <= qp {
+		if unit.QP > 0 && unit.QP <= sharpQP {
 			return until40, n + 1, db
 		}
 	}
@@ -100,13 +101,12 @@ func refined(
 func TestStillPageGetsSharp(t *testing.T) {
 	for _, c := range []struct {
 		factory encode.Factory
-		qp      float64 // session's bounds
 		most    map[int]int
 	}{
 		// In pictures of 1/60 s: 1.0 s at 720 rows, 1.3 s at 1080, and for VP9, whose rate control is slower, what 1
 		// Mbit/s allows it.
-		{x264(t, nil), 14, map[int]int{720: 60, 1080: 78}},
-		{vpx(t, nil), 12, map[int]int{720: 90, 1080: 120}},
+		{x264(t, nil), map[int]int{720: 60, 1080: 78}},
+		{vpx(t, nil), map[int]int{720: 90, 1080: 120}},
 	} {
 		for _, rows := range []int{720, 1080} {
 			page := terminal(t, rows*16/9, rows)
@@ -115,7 +115,7 @@ func TestStillPageGetsSharp(t *testing.T) {
 				name := fmt.Sprintf("%s/%dp/%dx%d", c.factory.Profile().Format, rows, w, h)
 				t.Run(name, func(t *testing.T) {
 					until, sharp, db := refined(
-						t, c.factory, page, encode.Params{Width: w, Height: h, FPS: 60, BitsPerSecond: 1e6}, c.qp,
+						t, c.factory, page, encode.Params{Width: w, Height: h, FPS: 60, BitsPerSecond: 1e6},
 					)
 					t.Logf("40 dB after %d pictures, sharp after %d with %.1f dB", until, sharp, db)
 					if until == 0 || until > c.most[rows] {
@@ -127,5 +127,26 @@ func TestStillPageGetsSharp(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// Text that scrolls takes no more of a high rate than it needs to look right.
+func TestTextTakesNoMoreThanItNeeds(t *testing.T) {
+	const width, height, rate = 640, 360, 10_000_000
+	for _, name := range []string{"libx264", "libvpx-vp9", "libaom-av1"} {
+		t.Run(name, func(t *testing.T) {
+			profile, _ := encode.FindProfile(name)
+			text := scene{"scroll fast", scrolling(terminal(t, width, height), 16)}
+			p := setting{name: name, profile: profile}.measure(t, text, width, height, rate, 2)
+			if p.rate > rate/4 || p.psnr < 42 {
+				t.Errorf("%d kbit/s with %.1f dB; want %d at most, with 42", p.rate/1000, p.psnr, rate/4000)
+			}
+			profile.Finest = 0
+			free := setting{name: name, profile: profile}.measure(t, text, width, height, rate, 2)
+			t.Logf("%d kbit/s with %.1f dB; without a bound %d with %.1f", p.rate/1000, p.psnr, free.rate/1000, free.psnr)
+			if free.rate < p.rate*11/10 {
+				t.Errorf("%d kbit/s, and %d without a bound; it bounds nothing", p.rate/1000, free.rate/1000)
+			}
+		})
 	}
 }

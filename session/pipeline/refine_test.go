@@ -85,6 +85,15 @@ func TestRefinementEnds(t *testing.T) {
 	}
 }
 
+// An encoder that makes no picture as fine as the bound would be asked for more until refineMost.
+func TestEncodersGetSharp(t *testing.T) {
+	for _, p := range encode.Profiles() {
+		if qp := p.Format.QP(float64(p.Finest)); qp >= sharpQP {
+			t.Errorf("%s makes nothing finer than %v; want less than %v", p.Name, qp, sharpQP)
+		}
+	}
+}
+
 func TestNewcomerToASharpPictureGetsItSharp(t *testing.T) {
 	for _, format := range encode.Formats() {
 		t.Run(format.String(), func(t *testing.T) {
