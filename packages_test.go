@@ -20,6 +20,7 @@ var rooms = map[string][]string{
 
 	"wavryhost/capture":             {},
 	"wavryhost/capture/capturetest": {"capture"},
+	"wavryhost/capture/darwin":      {"capture"},
 	"wavryhost/capture/pipewire":    {"capture", "platform/screencast"},
 	"wavryhost/capture/screenshot":  {"capture"},
 	"wavryhost/capture/synthetic":   {"capture"},
@@ -221,6 +222,7 @@ var anything = []string{"wavryhost/cmd/wavry-host", "wavryhost/cmd/wavry-host/en
 var drivers = map[string][]string{
 	"github.com/asticode/go-astiav": {"wavryhost/encode/ffmpeg"},
 	"github.com/kbinani/screenshot": {"wavryhost/capture/screenshot"},
+	"github.com/ebitengine/purego":  {"wavryhost/capture/darwin"},
 	"github.com/jezek/xgb":          nil,
 	"github.com/godbus/dbus":        {"wavryhost/platform/screencast", "wavryhost/platform/screencast/screencasttest"},
 	"github.com/pion/": {
@@ -302,6 +304,7 @@ var drivers = map[string][]string{
 	"go.opentelemetry.io/":       {"wavryhost/session/tracing"},
 	"C":                          {"wavryhost/capture/pipewire", "wavryhost/encode/ffmpeg", "wavryhost/platform/pressure"},
 	"unsafe": {
+		"wavryhost/capture/darwin",
 		"wavryhost/capture/pipewire",
 		"wavryhost/encode/ffmpeg",
 		"wavryhost/capture/x11",
