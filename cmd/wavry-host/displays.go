@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"wavryhost/capture"
+	"wavryhost/capture/darwin"
 	"wavryhost/capture/pipewire"
 	"wavryhost/capture/screenshot"
 	"wavryhost/capture/synthetic"
@@ -154,6 +155,9 @@ func screens(list []x11.Info) (all []display.Screen) {
 // found lists the existing displays, as of the last check.
 func (d *displaySearch) found() []candidate {
 	var all []candidate
+	if list := darwin.Displays(); len(list) > 0 {
+		all = macDisplays(list, darwin.Permission())
+	}
 	for _, f := range d.displays.List() {
 		one := candidate{
 			ID: f.ID, Name: f.Name, Backend: f.Backend, Width: f.Width, Height: f.Height, State: f.State, Why: f.Why,
@@ -165,7 +169,7 @@ func (d *displaySearch) found() []candidate {
 	if len(all) > 0 {
 		return all
 	}
-	// There is nothing better, so the portable fallback reports.
+	// There is nothing better, so the portable fallback reports. On macOS it is for versions without ScreenCaptureKit.
 	for _, s := range screenshot.Displays() {
 		all = append(all, candidate{
 			ID: "screenshot:" + strconv.Itoa(s.Index), Name: "Display " + strconv.Itoa(s.Index) + " by screenshots",
@@ -299,6 +303,8 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 			}, log))
 		case kind == "wayland", kind == "pipewire":
 			return nil, fmt.Errorf("display %s: %w", c.ID, capture.ErrNotFound)
+		case kind == "darwin":
+			return opened(darwin.New(ctx, darwin.Config{Display: rest, Demand: d}, log))
 		case kind == "screenshot":
 			index, err := strconv.Atoi(rest)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"wavryhost/capture/darwin"
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/cmd/wavry-host/doctor"
 	"wavryhost/encode"
@@ -108,9 +109,11 @@ type examination struct {
 	daemon   func(ctx context.Context) (hostStatus, error)
 	unit     func(ctx context.Context) (service.Status, error)
 	displays func(ctx context.Context) []candidate
-	desktop  func(ctx context.Context) (desktop.Status, error)
-	encoders func(ctx context.Context) ([]encode.Candidate, error)
-	relays   func(ctx context.Context, servers []relay.Server) []relay.ServerStatus
+	// recording returns why macOS lets this process record no screen, or nil.
+	recording func() error
+	desktop   func(ctx context.Context) (desktop.Status, error)
+	encoders  func(ctx context.Context) ([]encode.Candidate, error)
+	relays    func(ctx context.Context, servers []relay.Server) []relay.ServerStatus
 }
 
 func newExamination(a *app, settings settingFlags, socket string) *examination {
@@ -135,7 +138,7 @@ func newExamination(a *app, settings settingFlags, socket string) *examination {
 		return desktopFlags{}.find(a, func(path string) (desktop.Status, error) { return desktop.Ask(ctx, path) })
 	}
 	e.encoders = func(ctx context.Context) ([]encode.Candidate, error) { return prove(ctx, &e.loaded.Config, nil) }
-	e.relays = relay.Check
+	e.relays, e.recording = relay.Check, darwin.Permission
 	e.machine = doctor.This(daemonProcess(a, socket), runtime.NumCPU())
 	return e
 }

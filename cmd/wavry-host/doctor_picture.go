@@ -169,6 +169,9 @@ func (e *examination) pictureChecks() []doctor.Check {
 		shown("displays.wayland", "Wayland sessions", func(all []candidate) doctor.Finding {
 			return waylandFinding(all, e.app.variable("WAYLAND_DISPLAY"))
 		}),
+		{ID: "displays.screen_recording", Title: "Permission of macOS", Look: func(context.Context) doctor.Finding {
+			return screenRecording(e.recording())
+		}},
 		{ID: "displays.desktop", Title: "Supervisor of the virtual display", Look: func(ctx context.Context) doctor.Finding {
 			s, err := running(ctx)
 			return e.desktopRuns(s, err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/capture/darwin"
 	"wavryhost/cmd/wavry-host/doctor"
 	"wavryhost/encode"
 	"wavryhost/platform/desktop"
@@ -38,6 +39,8 @@ type patient struct {
 	proofs   []encode.Candidate
 	proofErr error
 	up       bool // the relays
+
+	recordErr error // why macOS lets it record no screen
 }
 
 // put writes a file of the system.
@@ -134,6 +137,7 @@ func (p *patient) examine() map[string]doctor.Result {
 	p.unit = func(context.Context) (service.Status, error) { return p.unitNow, p.unitErr }
 	p.displays = func(context.Context) []candidate { return p.found }
 	p.desktop = func(context.Context) (desktop.Status, error) { return p.desk, p.deskErr }
+	p.recording = func() error { return p.recordErr }
 	p.encoders = func(context.Context) ([]encode.Candidate, error) { return p.proofs, p.proofErr }
 	p.relays = func(_ context.Context, servers []relay.Server) (all []relay.ServerStatus) {
 		for _, s := range servers {
@@ -345,6 +349,9 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		"displays.wayland": {doctor.Warning, "wayland-0", func(p *patient) {
 			p.env = append(p.env,
 				"WAYLAND_DISPLAY=wayland-0")
+		}},
+		"displays.screen_recording": {doctor.Failed, "no permission", func(p *patient) {
+			p.recordErr = fmt.Errorf("no permission: %s", darwin.Grant)
 		}},
 		"displays.desktop": {doctor.Warning, "not attached", func(p *patient) { p.desk.Daemons = 0 }},
 		"encoders.any": {
