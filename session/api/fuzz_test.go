@@ -333,6 +333,9 @@ func (a *asker) value(d *dice, schema object) any {
 		if v, ok := number(schema["minimum"]); ok {
 			least = v
 		}
+		if v, ok := number(schema["exclusiveMinimum"]); ok {
+			least = v + 1
+		}
 		if v, ok := number(schema["maximum"]); ok {
 			most = v
 		}
