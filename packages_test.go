@@ -61,6 +61,8 @@ var rooms = map[string][]string{
 	"wavryhost/platform/wlproto":  {},
 	"wavryhost/platform/xproto":   {},
 
+	"wavryhost/platform/descriptors": {},
+
 	"wavryhost/platform/wlproto/wlprototest": {},
 
 	"wavryhost/platform/screencast":                {},

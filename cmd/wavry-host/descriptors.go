@@ -1,5 +1,3 @@
-//go:build unix
-
 package main
 
 import (
@@ -8,6 +6,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"wavryhost/platform/descriptors"
 )
 
 // maxDescriptors bounds the sockets that one daemon passes to another.
@@ -26,35 +26,17 @@ func sendSockets(to *net.UnixConn, sockets []syscall.Conn) error {
 			return err
 		}
 	}
-	_, _, err := to.WriteMsgUnix([]byte{1}, syscall.UnixRights(fds...), nil)
-	return err
+	return descriptors.Send(to, []byte{1}, fds)
 }
 
 // receiveSockets returns the sockets that the process at the other end passes.
 func receiveSockets(from *net.UnixConn) ([]*os.File, error) {
-	oob := make([]byte, syscall.CmsgSpace(4*maxDescriptors))
-	_, n, flags, _, err := from.ReadMsgUnix(make([]byte, 1), oob)
-	if err != nil {
-		return nil, err
-	}
-	if flags&syscall.MSG_CTRUNC != 0 {
+	_, files, err := descriptors.Receive(from, make([]byte, 1), maxDescriptors, "socket of the former daemon")
+	switch {
+	case errors.Is(err, descriptors.ErrTooMany):
 		return nil, fmt.Errorf("it passes more than %d sockets", maxDescriptors)
-	}
-	messages, err := syscall.ParseSocketControlMessage(oob[:n])
-	if err != nil {
-		return nil, err
-	}
-	if len(messages) != 1 {
+	case err == nil && len(files) == 0:
 		return nil, errors.New("it passes no sockets")
 	}
-	fds, err := syscall.ParseUnixRights(&messages[0])
-	if err != nil {
-		return nil, err
-	}
-	var files []*os.File
-	for _, fd := range fds {
-		syscall.CloseOnExec(fd)
-		files = append(files, os.NewFile(uintptr(fd), "socket of the former daemon"))
-	}
-	return files, nil
+	return files, err
 }
