@@ -62,6 +62,9 @@ var rooms = map[string][]string{
 	"wavryhost/platform/xproto":   {},
 
 	"wavryhost/platform/descriptors": {},
+	"wavryhost/platform/kms":         {"platform/descriptors", "platform/kms/drm", "session/guard"},
+	"wavryhost/platform/kms/drm":     {},
+	"wavryhost/platform/kms/kmstest": {"platform/kms", "platform/kms/drm"},
 
 	"wavryhost/platform/wlproto/wlprototest": {},
 
@@ -311,6 +314,8 @@ var drivers = map[string][]string{
 		"wavryhost/encode/ffmpeg",
 		"wavryhost/capture/x11",
 		"wavryhost/platform/pressure",
+		"wavryhost/platform/kms/drm",
+		"wavryhost/platform/kms/kmstest",
 	},
 	"github.com/chromedp/":                         nil,
 	"github.com/danielgtaylor/huma":                {"wavryhost/session/api", "wavryhost/session/api/openapi"},
@@ -320,6 +325,7 @@ var drivers = map[string][]string{
 	"log":                                          nil,
 	"wavryhost/capture/capturetest":                nil,
 	"wavryhost/encode/encodetest":                  nil,
+	"wavryhost/platform/kms/kmstest":               nil,
 	"wavryhost/platform/xproto/xprototest":         nil,
 	"wavryhost/platform/screencast/screencasttest": nil,
 	"wavryhost/session/logtest":                    nil,
