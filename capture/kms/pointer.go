@@ -1,0 +1,165 @@
+package kms
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"wavryhost/capture"
+	"wavryhost/platform/descriptors"
+	"wavryhost/platform/kms"
+)
+
+// maxPointer is the longest side of a pointer that is accepted, in pixels.
+const maxPointer = 1024
+
+// shapes reads the shapes of a pointer.
+type shapes struct {
+	maps  buffers
+	shape *capture.Shape // nil while there is none
+}
+
+// accept reads the shape that has come, if one has. A pointer that cannot be read is not visible.
+func (p *shapes) accept(now *kms.Scanout, files []*os.File) error {
+	b := now.Cursor
+	if now.CursorFB == 0 {
+		p.shape = nil
+	}
+	if b == nil {
+		return nil
+	}
+	l, err := layoutOf(b, image.Rect(0, 0, b.Width, b.Height), now.Driver)
+	if err == nil && (b.Width > maxPointer || b.Height > maxPointer) {
+		err = fmt.Errorf("%w: a pointer of %dx%d pixels", capture.ErrUnsupported, b.Width, b.Height)
+	}
+	if err != nil {
+		p.shape = nil
+		return nil //nolint:nilerr // better no pointer than no picture
+	}
+	s := &capture.Shape{Width: b.Width, Height: b.Height, Hot: now.Hot, Pix: make([]byte, 4*b.Width*b.Height)}
+	if err := p.maps.read(l, b, files, s.Pix); err != nil {
+		return err
+	}
+	visible := false
+	for i := 3; i < len(s.Pix); i += 4 {
+		if l.opaque() {
+			s.Pix[i] = 255
+		}
+		visible = visible || s.Pix[i] != 0
+	}
+	was := p.shape
+	switch {
+	case !visible:
+		p.shape = nil
+	case was == nil || was.Width != s.Width || was.Height != s.Height || was.Hot != s.Hot || !bytes.Equal(was.Pix, s.Pix):
+		p.shape = s
+	}
+	return nil
+}
+
+// Pointer follows the pointer of an output: the plane that the graphics card lays over the picture. A program that
+// draws its pointer itself has it in the picture.
+type Pointer struct {
+	cfg    Config
+	conn   *kms.Conn
+	closed atomic.Bool
+
+	next sync.Mutex // held by NextPointer, and by Close to wait for it
+
+	// The following fields belong to the holder of next.
+	shapes shapes
+	seen   *kms.State
+	told   bool // latest was returned once
+	latest capture.Pointer
+	lost   error
+}
+
+var _ capture.PointerSource = (*Pointer)(nil)
+
+// NewPointer opens the pointer of an output. It takes no longer than ctx and five seconds. The Pointer outlives ctx.
+// The demand in cfg has no effect.
+func NewPointer(ctx context.Context, cfg Config) (*Pointer, error) {
+	return dialed(ctx, cfg, func(ctx context.Context, c *kms.Conn) (*Pointer, error) {
+		p := &Pointer{cfg: cfg, conn: c}
+		if err := p.look(ctx); err != nil {
+			p.shapes.maps.close()
+			return nil, err
+		}
+		return p, nil
+	})
+}
+
+// look asks for the pointer.
+func (p *Pointer) look(ctx context.Context) error {
+	now, files, err := p.conn.Look(ctx, kms.Query{Output: p.cfg.Output, Seen: p.seen, Cursor: true})
+	if err != nil {
+		return err
+	}
+	defer descriptors.Close(files)
+	if err := p.shapes.accept(now, files); err != nil {
+		return err
+	}
+	p.seen = &now.State
+	return nil
+}
+
+// pointer returns the pointer's state.
+func (p *Pointer) pointer() capture.Pointer {
+	now := capture.Pointer{Display: p.latest.Display}
+	if p.seen.FB != 0 {
+		now.Display = p.seen.Area.Size()
+	}
+	s := p.shapes.shape
+	if s == nil || p.seen.CursorFB == 0 {
+		now.At = p.latest.At
+		return now
+	}
+	corner := p.seen.CursorAt
+	now.At = corner.Add(s.Hot)
+	r := image.Rectangle{Min: corner, Max: corner.Add(image.Pt(s.Width, s.Height))}
+	if r.Overlaps(image.Rectangle{Max: now.Display}) {
+		now.Visible, now.Shape = true, s
+	}
+	return now
+}
+
+// NextPointer implements capture.PointerSource.
+func (p *Pointer) NextPointer(ctx context.Context) (capture.Pointer, error) {
+	p.next.Lock()
+	defer p.next.Unlock()
+	for {
+		switch {
+		case p.closed.Load():
+			return capture.Pointer{}, capture.ErrClosed
+		case p.lost != nil:
+			return capture.Pointer{}, p.lost
+		case ctx.Err() != nil:
+			return capture.Pointer{}, ctx.Err()
+		}
+		if now := p.pointer(); !p.told || now != p.latest {
+			p.told, p.latest = true, now
+			return now, nil
+		}
+		err := p.look(ctx)
+		if err == nil || p.closed.Load() || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			continue // which returns the reason
+		}
+		p.lost = fmt.Errorf("kms: pointer of output %s is lost: %w", p.cfg.Output,
+			capture.WithReason(err, capture.ErrLost))
+	}
+}
+
+// Close implements capture.PointerSource.
+func (p *Pointer) Close() error {
+	p.closed.Store(true)
+	p.conn.Close()
+	p.next.Lock()
+	defer p.next.Unlock()
+	p.shapes.maps.close()
+	return nil
+}
