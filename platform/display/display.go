@@ -27,11 +27,11 @@ const (
 // Display is a display that may be captured.
 type Display struct {
 	// ID names it in requests and configuration: "x11:0", "x11:0.1", "x11:0@DP-1", "wayland:wayland-1@DP-1",
-	// "pipewire:gnome@DP-1", "pipewire:portal".
+	// "pipewire:gnome@DP-1", "pipewire:portal", "kms:0000:00:02.0@DP-1".
 	ID string
 	// Name is a name for people.
 	Name string
-	// Backend is the capture backend: "x11", "wayland" or "pipewire".
+	// Backend is the capture backend: "x11", "wayland", "pipewire" or "kms".
 	Backend string
 	// Address is what the backend connects to: ":0", ":0.1", the path of a socket, or the address of a session bus.
 	Address string
@@ -97,6 +97,7 @@ type address struct {
 	wayland bool // server is the socket of a compositor
 	gnome   bool // server is the session bus of GNOME
 	portal  bool // server is the session bus of a portal
+	kms     bool // server is the socket of the helper for graphics cards
 }
 
 // parseAddress parses a value of DISPLAY, which "@" and the name of a monitor may follow. Unknown forms are left to the

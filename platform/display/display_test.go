@@ -465,6 +465,51 @@ func TestScreenOfAPortal(t *testing.T) {
 	}
 }
 
+// Each output of a graphics card is a display, behind all others. Without a card there is none. Without a helper a
+// display says how to switch it on.
+func TestOutputsOfGraphicsCards(t *testing.T) {
+	h := newHouse(t)
+	h.server(t, "1")
+	nodes := t.TempDir()
+	h.env.Helper, h.env.Cards = filepath.Join(h.env.RuntimeDir, "helper"), filepath.Join(nodes, "card*")
+	runs := false
+	h.env.KMS.Probe = func(_ context.Context, socket string, _ []string) ([]Screen, error) {
+		if !runs || socket != h.env.Helper {
+			return nil, errors.New("switch it on")
+		}
+		return []Screen{
+			{Monitors: []Monitor{{Name: "0000:00:02.0@DP-1", Width: 800, Height: 600}}},
+			{Why: "it is switched off", Monitors: []Monitor{{Name: "0000:00:02.0@DP-2"}}},
+		}, nil
+	}
+	r := h.registry()
+	listed := func(what string, want ...string) []Display {
+		t.Helper()
+		r.Again(h.env.Helper)
+		r.Look(t.Context())
+		list := r.List()
+		if got := short(list); !slices.Equal(got, append([]string{"x11:1 usable 1280x720"}, want...)) {
+			t.Errorf("%s: got %q; want %q", what, got, want)
+		}
+		return list
+	}
+	listed("no card")
+	if err := os.WriteFile(filepath.Join(nodes, "card0"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if list := listed("no helper", "kms unusable 0x0"); list[1].Why != "switch it on" {
+		t.Errorf("got %+v", list[1])
+	}
+	runs = true
+	list := listed("helper", "kms:0000:00:02.0@DP-1 usable 800x600", "kms:0000:00:02.0@DP-2 unusable 0x0")
+	if d := list[1]; d.Backend != "kms" || d.Address != h.env.Helper || d.Monitor != "0000:00:02.0@DP-1" {
+		t.Errorf("got %+v", d)
+	}
+	if list[2].Why != "it is switched off" {
+		t.Errorf("got %+v", list[2])
+	}
+}
+
 // Each output of a compositor is a display; a compositor that cannot be captured is one with the reason.
 func TestOutputsOfACompositor(t *testing.T) {
 	h := newHouse(t)

@@ -29,10 +29,14 @@ type Env struct {
 	SocketDir, ProcDir string
 	// Bus is the address of the session bus, or empty.
 	Bus string
+	// Helper is the socket of the helper for graphics cards, and Cards the pattern of their nodes.
+	Helper, Cards string
 	// X asks X servers. Wayland asks compositors, which have a socket as address, and whose outputs are the monitors
 	// of one screen. GNOME asks GNOME's compositor on the session bus in the same way. Portal asks whether the bus has a
 	// portal, whose screen a person chooses. Displays of a kind that cannot be probed are listed as unusable.
 	X, Wayland, GNOME, Portal Client
+	// KMS asks the helper for graphics cards. Each of its screens is an output, by its only monitor.
+	KMS Client
 }
 
 // Client asks servers of one kind for their screens. Its functions may be nil.
@@ -138,7 +142,7 @@ func (r *Registry) Look(ctx context.Context) {
 func (r *Registry) Again(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, a := range []address{parseAddress(name).base(), compositor(name), gnome(name), portal(name)} {
+	for _, a := range []address{parseAddress(name).base(), compositor(name), gnome(name), portal(name), cards(name)} {
 		if s := r.servers[a]; s != nil {
 			s.again = time.Now()
 		}
@@ -156,6 +160,9 @@ func gnome(bus string) address { return address{server: bus, gnome: true} }
 
 // portal is the address of the portal on a session bus.
 func portal(bus string) address { return address{server: bus, portal: true} }
+
+// cards is the address of the helper for graphics cards.
+func cards(socket string) address { return address{server: socket, kms: true} }
 
 // look records what exists, and starts the probes that are due. It returns the running probes.
 func (r *Registry) look(now time.Time) (asking []chan struct{}) {
@@ -179,6 +186,9 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 	}
 	if r.env.Bus != "" && r.env.Portal.Probe != nil {
 		found[portal(r.env.Bus)] = stampOf(busSocket(r.env.Bus))
+	}
+	if nodes, _ := filepath.Glob(r.env.Cards); r.env.KMS.Probe != nil && len(nodes) > 0 { // the pattern is good
+		found[cards(r.env.Helper)] = stampOf(r.env.Helper)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -273,6 +283,8 @@ func (r *Registry) client(a address) Client {
 		return r.env.GNOME
 	case a.portal:
 		return r.env.Portal
+	case a.kms:
+		return r.env.KMS
 	}
 	return r.env.X
 }
@@ -310,14 +322,16 @@ func (r *Registry) answered(s *server, screens []Screen, err error) {
 func (s *server) set(state State, why string) { s.state, s.why = state, why }
 
 // List returns the displays as of the last check. First come the screens of local X servers in the order of their
-// numbers, with the server that DISPLAY names in front. Then come remote servers, Wayland, GNOME and the portal. No
-// display is not an error.
+// numbers, with the server that DISPLAY names in front. Then come remote servers, Wayland, GNOME, the portal and
+// graphics cards. No display is not an error.
 func (r *Registry) List() []Display {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	named := parseAddress(r.env.Display)
 	order := func(a address) int {
 		switch {
+		case a.kms:
+			return 7
 		case a.portal:
 			return 6
 		case a.gnome:
@@ -345,7 +359,7 @@ func (r *Registry) List() []Display {
 		if (s.dead || s.state == "") && !asked {
 			continue
 		}
-		if s.address.wayland || s.address.gnome || s.address.portal {
+		if s.address.kms || s.address.wayland || s.address.gnome || s.address.portal {
 			list = append(list, s.outputs()...)
 			continue
 		}

@@ -22,8 +22,11 @@ func busSocket(bus string) string {
 // outputs describes the outputs of a compositor. Each is a display; the desktop as a whole is none. A compositor
 // without outputs is one display that is not usable.
 func (s *server) outputs() []Display {
-	if s.address.portal {
+	switch {
+	case s.address.portal:
 		return []Display{s.chosen()}
+	case s.address.kms:
+		return s.scanouts()
 	}
 	name := filepath.Base(s.address.server)
 	whole := s.display(0)
@@ -48,6 +51,36 @@ func (s *server) outputs() []Display {
 	}
 	if len(list) == 0 {
 		whole.State, whole.Why = Unusable, "the compositor has no output at present"
+		list = append(list, whole)
+	}
+	return list
+}
+
+// scanouts describes the outputs of graphics cards. A helper that does not answer is one display that is not usable.
+func (s *server) scanouts() []Display {
+	whole := s.display(0)
+	whole.ID, whole.Name, whole.Backend, whole.Authority = "kms", "Outputs of graphics cards", "kms", nil
+	whole.Address, whole.Width, whole.Height, whole.Scale = s.address.server, 0, 0, 0
+	if s.state != Usable {
+		whole.State, whole.Why = s.state, s.why
+		return []Display{whole}
+	}
+	var list []Display
+	for _, screen := range s.screens {
+		for _, m := range screen.Monitors {
+			d := whole
+			d.State, d.Why = Usable, screen.Why
+			if d.Why != "" {
+				d.State = Unusable
+			}
+			d.ID += ":" + m.Name
+			d.Name = "Output " + m.Name + " of a graphics card, to watch only"
+			d.Monitor, d.Width, d.Height, d.Layout = m.Name, m.Width, m.Height, m.Layout
+			list = append(list, d)
+		}
+	}
+	if len(list) == 0 {
+		whole.State, whole.Why = Unusable, "no monitor is connected"
 		list = append(list, whole)
 	}
 	return list
