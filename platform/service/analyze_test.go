@@ -125,6 +125,30 @@ func TestSystemdTakesTheUnitsOfTheFleet(t *testing.T) {
 	}
 }
 
+// TestSystemdTakesTheUnitsForGraphicsCards has systemd's own verifier read the units of the helper with a capability.
+func TestSystemdTakesTheUnitsForGraphicsCards(t *testing.T) {
+	analyze, binary := analyzer(t)
+	dir := t.TempDir()
+	for _, name := range []string{"wavry-host-kms.service", "wavry-host-kms.socket"} {
+		text, err := os.ReadFile("../../deploy/systemd/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unit := strings.ReplaceAll(string(text), "/usr/bin/wavry-host", binary)
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(unit), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "wavry-host-kms.service")
+	verify(t, analyze, "--system", path, true)
+	verify(t, analyze, "--system", filepath.Join(dir, "wavry-host-kms.socket"), true)
+	out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=15",
+		"--no-pager", path).CombinedOutput()
+	if err != nil {
+		t.Errorf("exposure above 1.5: %v\n%s", err, out)
+	}
+}
+
 // verify has systemd read a unit; it prints what it does not understand without failing for all of it.
 func verify(t *testing.T, analyze, manager, path string, good bool) {
 	t.Helper()
