@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	capturekms "wavryhost/capture/kms"
 	"wavryhost/capture/wayland"
 	"wavryhost/capture/x11"
 	"wavryhost/cmd/wavry-host/config"
@@ -278,6 +279,10 @@ func (c *catalog) pointer(d candidate) capture.PointerOpener {
 	case d.Backend == "wayland" && d.monitor != "":
 		open = func(ctx context.Context) (capture.PointerSource, error) {
 			return openedPointer(wayland.NewPointer(ctx, wayland.Config{Socket: d.address, Output: d.monitor}, c.log))
+		}
+	case d.Backend == "kms" && d.monitor != "":
+		open = func(ctx context.Context) (capture.PointerSource, error) {
+			return openedPointer(capturekms.NewPointer(ctx, capturekms.Config{Socket: d.address, Output: d.monitor}))
 		}
 	default:
 		return nil

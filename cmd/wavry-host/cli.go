@@ -62,6 +62,7 @@ type cli struct {
 	Version      versionCmd      `cmd:"" help:"Show the version."`
 	VerifyOne    verifyOneCmd    `cmd:"" name:"verify-encoder" hidden:"" help:"Check one encoder and print the result."`
 	ProveEncoder proveCmd        `cmd:"" hidden:"" help:"Try one encoder and print the proof."`
+	KMSHelper    kmsHelperCmd    `cmd:"" name:"kms-helper" hidden:"" help:"Pass pictures of graphics cards to the daemon."`
 }
 
 // withCommand returns args with "run" inserted where no command is named.

@@ -12,6 +12,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/capture/darwin"
+	capturekms "wavryhost/capture/kms"
 	"wavryhost/capture/pipewire"
 	"wavryhost/capture/screenshot"
 	"wavryhost/capture/synthetic"
@@ -20,6 +21,7 @@ import (
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/platform/child"
 	"wavryhost/platform/display"
+	"wavryhost/platform/kms"
 	"wavryhost/platform/screencast"
 	"wavryhost/session"
 )
@@ -50,7 +52,9 @@ type candidate struct {
 	Named  bool `json:"-"`
 	Remote bool `json:"remote,omitempty"`
 
-	address   string // of an X display or of a screen of it, the socket of a compositor, or the address of a session bus
+	// address is that of an X display or of a screen of it, the socket of a compositor or of the helper for graphics
+	// cards, or the address of a session bus.
+	address   string
 	monitor   string // captured alone; empty for the whole screen
 	authority []string
 	pipewire  string // the socket of PipeWire
@@ -81,6 +85,9 @@ func newDisplaySearch(a *app, setting string, log *slog.Logger) *displaySearch {
 		X:              display.Client{Probe: probeX, Watch: watchX},
 		Wayland:        display.Client{Probe: probeWayland, Watch: watchWayland},
 		GNOME:          display.Client{Probe: probeGNOME, Watch: watchGNOME},
+		Helper:         kms.Socket,
+		Cards:          cardNodes,
+		KMS:            display.Client{Probe: probeKMS, Watch: watchKMS},
 	}}
 	d.env.Bus, d.pipewire = sessionBus(a), pipewireSocket(a)
 	d.portal = newPortal(d.env.Bus, a.env, log)
@@ -231,7 +238,8 @@ func pick(setting, before string, all []candidate) (id, why string) {
 		case best < 0:
 			best = i
 		}
-		if c.ID == before && owned(c) && c.State != display.Unusable {
+		better := c.Backend == "kms" && best >= 0 && all[best].Backend != "kms" // which takes input
+		if c.ID == before && owned(c) && c.State != display.Unusable && !better {
 			return before, "it was before"
 		}
 	}
@@ -301,7 +309,9 @@ func opener(c candidate, cfg *config.Config, log *slog.Logger) capture.Opener {
 			return opened(pipewire.NewMutter(ctx, pipewire.MutterConfig{
 				Bus: c.address, Socket: c.pipewire, Monitor: c.monitor, Demand: d,
 			}, log))
-		case kind == "wayland", kind == "pipewire":
+		case kind == "kms" && c.address != "" && c.monitor != "":
+			return opened(capturekms.New(ctx, capturekms.Config{Socket: c.address, Output: c.monitor, Demand: d}, log))
+		case kind == "wayland", kind == "pipewire", kind == "kms":
 			return nil, fmt.Errorf("display %s: %w", c.ID, capture.ErrNotFound)
 		case kind == "darwin":
 			return opened(darwin.New(ctx, darwin.Config{Display: rest, Demand: d}, log))
