@@ -104,7 +104,7 @@ func (a *asker) ask(d *dice) question {
 		verb = d.of("HEAD", "OPTIONS", "PUT", "POST", "GET", "PATCH", "DELETE", "TRACE", "CONNECT", "BREW",
 			"get", strings.Repeat("M", 400))
 	}
-	path += a.query(d, o)
+	path += a.query(d, o, spoil)
 	if d.rare() {
 		spoil()
 		path += d.of("?", "?after=0", "?after=-1", "?after=x&after=1", "?"+strings.Repeat("a=b&", 1000), "?%",
@@ -138,7 +138,7 @@ func (a *asker) ask(d *dice) question {
 }
 
 // query makes the query.
-func (a *asker) query(d *dice, o object) string {
+func (a *asker) query(d *dice, o object, spoil func()) string {
 	values := url.Values{}
 	parameters, _ := o["parameters"].([]any)
 	for _, p := range parameters {
@@ -149,6 +149,9 @@ func (a *asker) query(d *dice, o object) string {
 				list = []any{v}
 			}
 			for _, one := range list {
+				if p["name"] == "replaces" && one != "" {
+					spoil() // only a daemon that has taken over knows such a session
+				}
 				values.Add(fmt.Sprint(p["name"]), fmt.Sprint(one))
 			}
 		}
