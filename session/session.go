@@ -34,7 +34,7 @@ type Display struct {
 	ID string
 	// Name is for people.
 	Name string
-	// Backend is the capture backend's name: "x11", "wayland", "pipewire", "darwin", "screenshot", "synthetic".
+	// Backend is the capture backend's name: "x11", "wayland", "pipewire", "kms", "darwin", "screenshot", "synthetic".
 	Backend string
 	// Width and Height are the size at the last look, in pixels.
 	Width, Height int
@@ -333,7 +333,7 @@ type Host struct {
 type DisplayInfo struct {
 	ID      string `json:"id" doc:"ID that clients use, unique on the host."`
 	Name    string `json:"name" doc:"Name for people."`
-	Backend string `json:"backend" doc:"Capture backend: x11, wayland, pipewire, darwin, screenshot or synthetic."`
+	Backend string `json:"backend" doc:"Capture backend: x11, wayland, pipewire, kms, darwin, screenshot or synthetic."`
 	Width   int    `json:"width" doc:"Last known width, in pixels."`
 	Height  int    `json:"height" doc:"Last known height, in pixels."`
 	Layout

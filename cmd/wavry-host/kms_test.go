@@ -35,6 +35,9 @@ func TestOutputOfAGraphicsCardIsCaptured(t *testing.T) {
 		all[0].Width != 64 || !strings.Contains(all[0].Name, "watch only") {
 		t.Fatalf("got %+v", all)
 	}
+	if _, err := config.Load(config.Sources{Env: []string{"WAVRY_HOST_DISPLAYS__DEFAULT=" + all[0].ID}}); err != nil {
+		t.Errorf("an ID that is listed is no setting: %v", err)
+	}
 	s, err := opener(all[0], &config.Config{}, log)(t.Context(), capture.Demand{})
 	if err != nil {
 		t.Fatal(err)

@@ -314,7 +314,7 @@ var displayID = regexp.MustCompile(
 	`^(auto|virtual|synthetic(:(scroll|full|busy|still))?|` +
 		`x11[A-Za-z0-9.-]*:[0-9]{1,5}(\.[0-9]{1,2})?(@[A-Za-z0-9._-]{1,48})?|` +
 		`(wayland|pipewire):[A-Za-z0-9._-]{1,48}@[A-Za-z0-9._-]{1,48}|pipewire:portal|` +
-		`darwin:[0-9A-F-]{36}|screenshot:[0-9]{1,2})$`,
+		`kms:[A-Za-z0-9._:-]{1,48}@[A-Za-z0-9._-]{1,48}|darwin:[0-9A-F-]{36}|screenshot:[0-9]{1,2})$`,
 )
 
 func isDisplay(s string) bool { return displayID.MatchString(s) }

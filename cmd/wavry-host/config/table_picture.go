@@ -22,7 +22,7 @@ func displayTable() []Setting {
 	viewer := func() kind[int] { return bitrate(lowestBitrate, highestBitrate) }
 	return []Setting{
 		one("displays.default", Auto, text("display", "auto, virtual, synthetic, x11:N, wayland:NAME@OUTPUT, "+
-			"pipewire:gnome@MONITOR, pipewire:portal, darwin:UUID or screenshot:N", isDisplay),
+			"pipewire:gnome@MONITOR, pipewire:portal, kms:CARD@CONNECTOR, darwin:UUID or screenshot:N", isDisplay),
 			func(c *Config) *string { return &c.Displays.Default },
 			"Default display of viewers: an ID that \"wavry-host displays\" lists, such as x11:0 or wayland:wayland-1@DP-1; "+
 				"virtual for a virtual display; synthetic for the test pattern, and synthetic:busy for a pattern as hard to "+

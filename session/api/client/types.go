@@ -44,7 +44,7 @@ type CordonStatus struct {
 
 // Display is the schema of that name in the OpenAPI document.
 type Display struct {
-	// Capture backend: x11, wayland, pipewire, darwin, screenshot or synthetic.
+	// Capture backend: x11, wayland, pipewire, kms, darwin, screenshot or synthetic.
 	Backend string `json:"backend"`
 	// ID of the session that controls it.
 	Controller string `json:"controller,omitempty"`
