@@ -128,9 +128,10 @@ func newSource(ctx context.Context, sys system, cfg Config, log *slog.Logger) (*
 		return nil, fmt.Errorf("darwin: %w", err)
 	}
 	s := &Source{
-		sys: sys, log: log.With("display", cfg.Display), kind: kind, cursor: cfg.Demand.Cursor, refresh: true, whole: true,
+		sys: sys, log: log.With("display", cfg.Display), kind: kind, cursor: cfg.Demand.Cursor, whole: true,
 		news: make(chan struct{}, 1), heard: time.Now(),
 	}
+	s.refresh.Store(true)
 	s.slots = capture.NewSlots(maxFrames, s.wake)
 	s.copier = &capture.Copier{Copy: s.copy}
 	limited, cancel := context.WithTimeout(ctx, openTimeout)

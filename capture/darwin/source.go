@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wavryhost/capture"
@@ -34,12 +35,13 @@ type Source struct {
 	seq  uint64
 	lost error
 
+	refresh atomic.Bool // the next frame must be whole
+	closed  atomic.Bool
+
 	mu      sync.Mutex // guards the following fields
-	refresh bool
-	closed  bool
-	ended   bool   // the stream is given up
-	pending sample // the newest picture that is not looked at; without a buffer if there is none
-	whole   bool   // what changed until the next picture is unknown
+	ended   bool       // the stream is given up
+	pending sample     // the newest picture that is not looked at; without a buffer if there is none
+	whole   bool       // what changed until the next picture is unknown
 	scale   [2]float64
 	dark    status // why there are no pictures: blank or suspended, or 0
 	failure error  // why the stream has ended
@@ -134,7 +136,7 @@ func (s *Source) deliver(m sample) {
 	old := m.buffer
 	switch m.status {
 	case statusComplete, statusStarted:
-		if m.buffer != 0 && !s.closed && !s.ended {
+		if m.buffer != 0 && !s.closed.Load() && !s.ended {
 			old = s.pending.buffer
 			s.picture(m)
 		}
@@ -195,7 +197,7 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	switch {
 	case err == nil:
 		return f, nil
-	case s.isClosed():
+	case s.closed.Load():
 		return nil, capture.ErrClosed
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && s.lost == nil:
 		return nil, err
@@ -216,7 +218,7 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	defer timer.Stop()
 	for {
 		switch {
-		case s.isClosed():
+		case s.closed.Load():
 			return nil, capture.ErrClosed
 		case s.lost != nil:
 			return nil, s.lost
@@ -249,10 +251,7 @@ func (s *Source) step() (*capture.Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	refresh := s.refresh
-	s.refresh = false
-	s.mu.Unlock()
+	refresh := s.refresh.Swap(false)
 	if len(damage) == 0 && !refresh {
 		return nil, nil //nolint:nilnil // there is none yet
 	}
@@ -306,25 +305,15 @@ func (s *Source) beat(now time.Time) error {
 	return nil
 }
 
-func (s *Source) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
-}
-
 // Refresh implements capture.Source.
 func (s *Source) Refresh() {
-	s.mu.Lock()
-	s.refresh = true
-	s.mu.Unlock()
+	s.refresh.Store(true)
 	s.wake()
 }
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
+	s.closed.Store(true)
 	s.wake()
 	s.next.Lock()
 	defer s.next.Unlock()

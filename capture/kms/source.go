@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wavryhost/capture"
@@ -56,10 +57,9 @@ type Source struct {
 
 	slots *capture.Slots
 
-	mu      sync.Mutex // guards the following fields
-	refresh bool
-	closed  bool
-	heard   time.Time
+	refresh atomic.Bool // the next frame must be whole
+	closed  atomic.Bool
+	heard   atomic.Pointer[time.Time]
 }
 
 var _ capture.Source = (*Source)(nil)
@@ -81,9 +81,11 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
 	}
 	return dialed(ctx, cfg, func(ctx context.Context, c *kms.Conn) (*Source, error) {
 		s := &Source{
-			cfg: cfg, log: log.With("output", cfg.Output), conn: c, news: make(chan struct{}, 1), refresh: true,
-			inPlace: true, heard: time.Now(),
+			cfg: cfg, log: log.With("output", cfg.Output), conn: c, news: make(chan struct{}, 1),
+			inPlace: true,
 		}
+		s.refresh.Store(true)
+		s.heard.Store(new(time.Now()))
 		s.slots = capture.NewSlots(maxFrames, s.wake)
 		now, files, err := c.Look(ctx, kms.Query{Output: cfg.Output, Picture: true, Cursor: s.embeds()})
 		if err == nil && now.FB == 0 {
@@ -111,9 +113,7 @@ func (s *Source) Traits() capture.Traits {
 
 // Alive implements capture.Source.
 func (s *Source) Alive() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.heard
+	return *s.heard.Load()
 }
 
 // Next implements capture.Source.
@@ -124,7 +124,7 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	switch {
 	case err == nil:
 		return f, nil
-	case s.isClosed():
+	case s.closed.Load():
 		return nil, capture.ErrClosed
 	case s.lost == nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return nil, err
@@ -139,17 +139,16 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 // await waits for a frame.
 func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	for {
-		room, refresh, closed := s.state()
-		now := time.Now()
+		now, refresh := time.Now(), s.refresh.Load()
 		due := s.compared.Add(s.interval())
 		switch {
-		case closed:
+		case s.closed.Load():
 			return nil, capture.ErrClosed
 		case s.lost != nil:
 			return nil, s.lost
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case !room:
+		case !s.slots.Room():
 			s.pause(ctx, heartbeat)
 			if _, _, err := s.look(ctx, kms.Query{Output: s.cfg.Output}); err != nil {
 				return nil, err
@@ -215,9 +214,7 @@ func (s *Source) pause(ctx context.Context, d time.Duration) {
 func (s *Source) look(ctx context.Context, q kms.Query) (*kms.Scanout, []*os.File, error) {
 	now, files, err := s.conn.Look(ctx, q)
 	if err == nil {
-		s.mu.Lock()
-		s.heard = time.Now()
-		s.mu.Unlock()
+		s.heard.Store(new(time.Now()))
 	}
 	if !q.Picture {
 		descriptors.Close(files)
@@ -314,9 +311,7 @@ func (s *Source) frame(damage []image.Rectangle, whole bool, began time.Time) *c
 	f.Damage, f.Exact, f.Polled = damage, true, s.inPlace
 	if whole {
 		f.Damage = []image.Rectangle{f.Bounds()}
-		s.mu.Lock()
-		s.refresh = false
-		s.mu.Unlock()
+		s.refresh.Store(false)
 	}
 	s.seq++
 	f.Time, f.Seq = time.Now(), s.seq
@@ -331,24 +326,9 @@ func (s *Source) wake() {
 	}
 }
 
-// state reports whether another frame may be returned, whether a whole one is wanted, and whether the Source is closed.
-func (s *Source) state() (room, refresh, closed bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.slots.Room(), s.refresh, s.closed
-}
-
-func (s *Source) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
-}
-
 // Refresh implements capture.Source.
 func (s *Source) Refresh() {
-	s.mu.Lock()
-	s.refresh = true
-	s.mu.Unlock()
+	s.refresh.Store(true)
 	s.wake()
 }
 
@@ -360,10 +340,7 @@ func (s *Source) unmap() {
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	s.mu.Lock()
-	again := s.closed
-	s.closed = true
-	s.mu.Unlock()
+	again := s.closed.Swap(true)
 	s.conn.Close()
 	s.wake()
 	s.next.Lock()

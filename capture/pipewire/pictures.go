@@ -222,10 +222,10 @@ func length(h *held) int { return h.stride*(h.size.Y-1) + 4*h.size.X }
 // frame returns the newest picture as a frame.
 func (s *Source) frame(damage []image.Rectangle, whole bool, began time.Time) *capture.Frame {
 	h := s.last
-	s.mu.Lock()
 	if whole {
-		s.refresh = false
+		s.refresh.Store(false)
 	}
+	s.mu.Lock()
 	h.refs++
 	s.out++
 	s.mu.Unlock()

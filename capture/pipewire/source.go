@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wavryhost/capture"
@@ -38,12 +39,13 @@ type Source struct {
 	seq     uint64
 	lost    error
 
+	refresh atomic.Bool // the next frame must be whole
+	closed  atomic.Bool
+
 	mu      sync.Mutex // guards the following fields
-	refresh bool
-	closed  bool
-	ended   bool // the pipe is closed
-	out     int  // frames that are not released
-	answers int  // that have not come
+	ended   bool       // the pipe is closed
+	out     int        // frames that are not released
+	answers int        // that have not come
 	heard   time.Time
 }
 
@@ -55,9 +57,10 @@ func newSource(ctx context.Context, what string, o owner, d capture.Demand, log 
 	open func(wake func()) (pipe, error),
 ) (*Source, error) {
 	s := &Source{
-		what: what, log: log, owner: o, cursor: d.Cursor, news: make(chan struct{}, 1), refresh: true,
+		what: what, log: log, owner: o, cursor: d.Cursor, news: make(chan struct{}, 1),
 		heard: time.Now(),
 	}
+	s.refresh.Store(true)
 	var err error
 	if s.pipe, err = open(s.wake); err != nil {
 		o.Close()
@@ -120,7 +123,7 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	switch {
 	case err == nil:
 		return f, nil
-	case s.isClosed():
+	case s.closed.Load():
 		return nil, capture.ErrClosed
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && s.lost == nil:
 		return nil, err
@@ -137,16 +140,15 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	timer := time.NewTimer(heartbeat)
 	defer timer.Stop()
 	for {
-		room, refresh, closed := s.state()
 		switch {
-		case closed:
+		case s.closed.Load():
 			return nil, capture.ErrClosed
 		case s.lost != nil:
 			return nil, s.lost
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		}
-		began := time.Now()
+		began, room, refresh := time.Now(), s.room(), s.refresh.Load()
 		change, err := s.look(room)
 		switch {
 		case err != nil:
@@ -199,32 +201,22 @@ func (s *Source) answered() {
 	s.wake()
 }
 
-// state reports whether another frame may be returned, whether a whole one is wanted, and whether the Source is closed.
-func (s *Source) state() (room, refresh, closed bool) {
+// room reports whether another frame may be returned.
+func (s *Source) room() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.out < maxFrames, s.refresh, s.closed
-}
-
-func (s *Source) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
+	return s.out < maxFrames
 }
 
 // Refresh implements capture.Source.
 func (s *Source) Refresh() {
-	s.mu.Lock()
-	s.refresh = true
-	s.mu.Unlock()
+	s.refresh.Store(true)
 	s.wake()
 }
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
+	s.closed.Store(true)
 	s.wake()
 	s.next.Lock()
 	defer s.next.Unlock()

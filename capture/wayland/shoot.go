@@ -27,7 +27,7 @@ const (
 func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	for {
 		switch {
-		case s.isClosed():
+		case s.closed.Load():
 			return nil, capture.ErrClosed
 		case s.lost != nil:
 			return nil, s.lost
@@ -50,8 +50,7 @@ func (s *Source) step() (*capture.Frame, error) {
 		return nil, err
 	}
 	shot := s.proto.shot()
-	room, refresh := s.state()
-	if room && (refresh || !shot.begun) {
+	if refresh := s.refresh.Load(); s.slots.Room() && (refresh || !shot.begun) {
 		s.begin(refresh)
 	}
 	switch {
@@ -83,9 +82,7 @@ func (s *Source) step() (*capture.Frame, error) {
 // begin starts a shot. A fresh shot does not wait for a change.
 func (s *Source) begin(fresh bool) {
 	if fresh {
-		s.mu.Lock()
-		s.refresh = false
-		s.mu.Unlock()
+		s.refresh.Store(false)
 		s.whole = true
 	}
 	s.since = time.Now()

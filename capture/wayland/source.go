@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wavryhost/capture"
@@ -39,9 +40,8 @@ type Source struct {
 
 	slots *capture.Slots
 
-	mu      sync.Mutex // guards the following fields
-	refresh bool
-	closed  bool
+	refresh atomic.Bool // the next frame must be whole
+	closed  atomic.Bool
 }
 
 // New opens an output. It takes no longer than ctx and five seconds. The Source outlives ctx.
@@ -142,7 +142,7 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	switch {
 	case err == nil:
 		return f, nil
-	case s.isClosed():
+	case s.closed.Load():
 		return nil, capture.ErrClosed
 	case ctx.Err() != nil && s.lost == nil:
 		return nil, err
@@ -155,33 +155,15 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	return nil, s.lost
 }
 
-// state reports whether another frame may be returned, and whether a whole one is wanted.
-func (s *Source) state() (room, refresh bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.slots.Room(), s.refresh
-}
-
-func (s *Source) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
-}
-
 // Refresh implements capture.Source.
 func (s *Source) Refresh() {
-	s.mu.Lock()
-	s.refresh = true
-	s.mu.Unlock()
+	s.refresh.Store(true)
 	s.conn.Wake()
 }
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	s.mu.Lock()
-	again := s.closed
-	s.closed = true
-	s.mu.Unlock()
+	again := s.closed.Swap(true)
 	s.conn.Close()
 	s.next.Lock()
 	defer s.next.Unlock()

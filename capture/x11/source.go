@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,9 +48,8 @@ type Source struct {
 
 	slots *capture.Slots
 
-	mu      sync.Mutex // guards the following fields
-	refresh bool
-	closed  bool
+	refresh atomic.Bool // the next frame must be whole
+	closed  atomic.Bool
 }
 
 // New opens a display. It takes no longer than ctx and five seconds. The Source outlives ctx.
@@ -92,7 +92,8 @@ func newSource(ctx context.Context, cfg Config, log *slog.Logger) (*Source, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &Source{cfg: cfg, log: log.With("display", cfg.Display), screen: c.Screen, conn: c, refresh: true}
+	s := &Source{cfg: cfg, log: log.With("display", cfg.Display), screen: c.Screen, conn: c}
+	s.refresh.Store(true)
 	s.slots = capture.NewSlots(maxFrames, c.Wake)
 	defer context.AfterFunc(ctx, c.Wake)()
 	if err := s.open(ctx); err != nil {
@@ -170,7 +171,7 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	switch {
 	case err == nil:
 		return f, nil
-	case s.isClosed():
+	case s.closed.Load():
 		return nil, capture.ErrClosed
 	case errors.As(err, &loss):
 		s.lost = fmt.Errorf("%w: X server of display %s: %w", capture.ErrLost, s.cfg.Display, loss.Err)
@@ -202,15 +203,15 @@ func (s *Source) Traits() capture.Traits {
 func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	for {
 		switch {
-		case s.isClosed():
+		case s.closed.Load():
 			return nil, capture.ErrClosed
 		case s.lost != nil:
 			return nil, s.lost
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		}
-		room, refresh := s.state()
-		if room && (refresh || s.dirty || s.resized || s.damage == 0 || s.doubt.pollDue(time.Now()) ||
+		room := s.slots.Room()
+		if room && (s.refresh.Load() || s.dirty || s.resized || s.damage == 0 || s.doubt.pollDue(time.Now()) ||
 			s.cursor.enabled && s.cursorChanged()) {
 			f, err := s.capture(ctx)
 			if f != nil || err != nil {
@@ -242,19 +243,6 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 			return nil, err
 		}
 	}
-}
-
-// state reports whether another frame may be returned, and whether a whole one is wanted.
-func (s *Source) state() (room, refresh bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.slots.Room(), s.refresh
-}
-
-func (s *Source) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed
 }
 
 func (s *Source) cursorChanged() bool {
@@ -311,10 +299,7 @@ func (s *Source) giveUp(err error) error {
 }
 
 func (s *Source) grab(ctx context.Context, start time.Time) (*capture.Frame, error) {
-	whole := s.damage == 0
-	s.mu.Lock()
-	whole, s.refresh = whole || s.refresh, false
-	s.mu.Unlock()
+	whole := s.refresh.Swap(false) || s.damage == 0
 
 	bounds, polls := s.buffers.bounds(), s.doubt.polls
 	s.doubt.polled = start
@@ -488,18 +473,13 @@ func (s *Source) retire() {
 
 // Refresh implements capture.Source.
 func (s *Source) Refresh() {
-	s.mu.Lock()
-	s.refresh = true
-	s.mu.Unlock()
+	s.refresh.Store(true)
 	s.conn.Wake()
 }
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	s.mu.Lock()
-	again := s.closed
-	s.closed = true
-	s.mu.Unlock()
+	again := s.closed.Swap(true)
 	s.conn.Close()
 	s.next.Lock()
 	defer s.next.Unlock()
