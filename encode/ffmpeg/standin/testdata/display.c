@@ -37,6 +37,16 @@ static VAStatus candidates(VADisplayContextP display, int *n)
 	return VA_STATUS_SUCCESS;
 }
 
+#if VA_CHECK_VERSION(1, 21, 0)
+static VAStatus driver_names(VADisplayContextP display, char **names, unsigned *n)
+{
+	if (*n < 1)
+		return VA_STATUS_ERROR_INVALID_PARAMETER;
+	*n = 1;
+	return driver_name(display, names);
+}
+#endif
+
 VADisplay vaGetDisplayDRM(int fd)
 {
 	struct drm_state *state = calloc(1, sizeof *state);
@@ -57,5 +67,8 @@ VADisplay vaGetDisplayDRM(int fd)
 	display->vaGetDriverName = driver_name;
 	display->vaGetNumCandidates = candidates;
 	display->vaGetDriverNameByIndex = driver_name_by_index;
+#if VA_CHECK_VERSION(1, 21, 0) // libva 2.21 asks nothing else
+	display->vaGetDriverNames = driver_names;
+#endif
 	return display;
 }

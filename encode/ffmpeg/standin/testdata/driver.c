@@ -722,6 +722,9 @@ VAStatus INIT(VADriverContextP ctx)
 	t->vaDestroyContext = destroy_context;
 	t->vaCreateBuffer = create_buffer;
 	t->vaMapBuffer = map_buffer;
+#if VA_CHECK_VERSION(1, 21, 0)
+	t->vaMapBuffer2 = NULL; // libva then calls vaMapBuffer
+#endif
 	t->vaUnmapBuffer = unmap_buffer;
 	t->vaDestroyBuffer = destroy_buffer;
 	t->vaBeginPicture = begin_picture;
