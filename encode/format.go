@@ -64,8 +64,8 @@ func (f Format) String() string {
 // QP converts a mean quantizer of the codec to H.264's scale, on which pictures with equal numbers look about alike. 0
 // stands for an unknown one.
 func (f Format) QP(quantizer float64) float64 {
-	// Pages of text look alike at H.264's 14 and at 12 of the 63 of VP9 and AV1. A terminal in which somebody types has
-	// 28.5 dB at H.264's 36, VP9's 46 and AV1's 59 (docs/develop/encoders.md).
+	// Two points make the line. Pages of text look alike at 14 in H.264 and at 12 of 63 in VP9 and AV1. A terminal
+	// has 28.5 dB during typing at 36 in H.264, 46 in VP9 and 59 in AV1 (docs/develop/encoders.md).
 	const sharp, coarse = 14, 36
 	qp := quantizer
 	switch {

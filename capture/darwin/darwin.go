@@ -84,7 +84,7 @@ func Displays() []Display {
 	return s.displays()
 }
 
-// Permission returns nil if this process may capture displays, and otherwise why not. It asks nobody.
+// Permission returns nil if this process may capture displays, and otherwise why not. It opens no dialog.
 func Permission() error {
 	s, err := open()
 	if err != nil {

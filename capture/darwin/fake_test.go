@@ -216,7 +216,7 @@ func (m *mac) release(b capture.PixelBuffer) {
 	defer m.heap.Unlock()
 	one := m.buffers[b]
 	if one == nil || one.locks != 0 {
-		m.t.Errorf("a released buffer is %+v; want one that is held and not mapped", one)
+		m.t.Errorf("a buffer is released while it is %+v; want it held and not mapped", one)
 		return
 	}
 	for _, p := range one.planes {

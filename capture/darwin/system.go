@@ -9,8 +9,8 @@ import (
 	"wavryhost/capture"
 )
 
-// system is what a Source needs of macOS. Tests have a fake. Its methods may be called concurrently. Questions to the
-// window server (session, displays) block as long as that hangs.
+// system is what a Source needs of macOS. Tests have a fake. Its methods may be called concurrently. While the window
+// server hangs, session and displays block.
 type system interface {
 	// session reports whether the process belongs to a graphical session.
 	session() bool

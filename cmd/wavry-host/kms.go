@@ -108,15 +108,14 @@ func listenForDaemon(ctx context.Context, path string, uid int) (net.Listener, e
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	ln, err := listenUnix(ctx, "unixpacket", path)
+	if err != nil {
 		return nil, err
 	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "unixpacket", path)
-	if err == nil {
-		err = errors.Join(os.Chmod(path, 0o600), os.Chown(path, uid, -1))
+	if err := os.Chown(path, uid, -1); err != nil {
+		return nil, errors.Join(err, ln.Close())
 	}
-	return ln, err
+	return ln, nil
 }
 
 // checkCards captures a picture of each output by a helper in this process.

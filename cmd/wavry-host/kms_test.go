@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,5 +119,35 @@ func TestGraphicsCardsGiveWay(t *testing.T) {
 	}
 	if id, _ := pick("auto", card.ID, []candidate{card}); id != card.ID {
 		t.Errorf("got %s; want it to stay", id)
+	}
+}
+
+// The helper's socket replaces one that was left behind, and nothing else.
+func TestSocketOfTheHelper(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	first, err := listenForDaemon(t.Context(), path, os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenForDaemon(t.Context(), path, os.Getuid()); !errors.Is(err, errSocketInUse) {
+		t.Errorf("a socket in use: got %v; want %v", err, errSocketInUse)
+	}
+	if ln, ok := first.(*net.UnixListener); ok {
+		ln.SetUnlinkOnClose(false)
+	}
+	_ = first.Close()
+	again, err := listenForDaemon(t.Context(), path, os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = again.Close()
+	if err := os.WriteFile(path, []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenForDaemon(t.Context(), path, os.Getuid()); err == nil {
+		t.Error("a file is taken for a socket")
+	}
+	if text, err := os.ReadFile(path); string(text) != "kept" {
+		t.Errorf("the file has %q, %v", text, err)
 	}
 }

@@ -47,39 +47,49 @@ type localAPI struct {
 	log     *slog.Logger
 }
 
-// errSocketInUse means that another daemon of this user answers on the socket.
+// errSocketInUse means that another process answers on the socket.
 var errSocketInUse = errors.New("another daemon uses it")
 
-// listen opens the socket. A socket that a daemon left behind is replaced.
+// listen opens the socket.
 func (l *localAPI) listen(ctx context.Context) (net.Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(l.path), 0o700); err != nil {
 		return nil, err
 	}
-	info, err := os.Lstat(l.path)
+	ln, err := listenUnix(ctx, "unix", l.path)
+	if err != nil {
+		return nil, err
+	}
+	return peers{ln, l.log}, nil
+}
+
+// listenUnix opens a Unix socket for this user. A socket that a process left behind is replaced; another file, or a
+// socket in use, is an error.
+func listenUnix(ctx context.Context, network, path string) (net.Listener, error) {
+	info, err := os.Lstat(path)
 	switch {
 	case err == nil && info.Mode().Type() != fs.ModeSocket:
-		return nil, fmt.Errorf("%s exists and is no socket", l.path)
+		return nil, fmt.Errorf("%s exists and is no socket", path)
 	case err == nil:
 		var d net.Dialer
-		if c, err := d.DialContext(ctx, "unix", l.path); err == nil {
+		if c, err := d.DialContext(ctx, network, path); err == nil {
 			_ = c.Close()
-			return nil, fmt.Errorf("%s: %w", l.path, errSocketInUse)
+			return nil, fmt.Errorf("%s: %w", path, errSocketInUse)
 		}
-		if err := os.Remove(l.path); err != nil {
+		if err := os.Remove(path); err != nil {
 			return nil, err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	}
 	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "unix", l.path)
+	ln, err := lc.Listen(ctx, network, path)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(l.path, 0o600); err != nil {
+	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
-	return peers{ln, l.log}, nil
+	return ln, nil
 }
 
 // run serves until ctx ends. Without the socket the daemon works all the same: the commands on this machine need a
