@@ -207,3 +207,15 @@ func reasoned(err, want error) error {
 	}
 	return nil
 }
+
+// Next returns the next frame of a source, which the caller must release. The test fails if none comes.
+func Next(t testing.TB, s capture.Source) *capture.Frame {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	f, err := s.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}

@@ -37,17 +37,6 @@ func opened(t *testing.T, m *mac, d capture.Demand) *Source {
 	return s
 }
 
-func next(t *testing.T, s *Source) *capture.Frame {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	f, err := s.Next(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
 func TestContract(t *testing.T) {
 	for name, tt := range map[string]struct {
 		kind   capture.Kind
@@ -124,9 +113,9 @@ func TestDamage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newMac(t)
 			s := opened(t, m, capture.Demand{Kinds: []capture.Kind{tt.kind}})
-			next(t, s).Release()
+			capturetest.Next(t, s).Release()
 			tt.act(m)
-			f := next(t, s)
+			f := capturetest.Next(t, s)
 			defer f.Release()
 			if !slices.Equal(f.Damage, tt.want) || !f.Exact {
 				t.Errorf("got %v, exact: %v; want %v", f.Damage, f.Exact, tt.want)
@@ -140,7 +129,7 @@ func TestNoFrameWithoutAPicture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMac(t)
 		s := opened(t, m, capture.Demand{})
-		next(t, s).Release()
+		capturetest.Next(t, s).Release()
 		m.silent = true
 		m.tell(statusIdle)
 		m.tell(statusBlank)
@@ -162,14 +151,14 @@ func TestResize(t *testing.T) {
 		m := newMac(t)
 		s := opened(t, m, capture.Demand{})
 		m.paint(image.Rect(0, 0, 64, 48))
-		old := next(t, s)
+		old := capturetest.Next(t, s)
 		defer old.Release()
 		next := func(want image.Point) {
 			t.Helper()
-			f := next(t, s)
+			f := capturetest.Next(t, s)
 			for f.Bounds().Size() != want {
 				f.Release()
-				f = next(t, s)
+				f = capturetest.Next(t, s)
 			}
 			if len(f.Damage) != 1 || f.Damage[0] != f.Bounds() {
 				t.Errorf("got damage %v; want all of %v", f.Damage, want)
@@ -238,7 +227,7 @@ func TestFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMac(t)
 				s := opened(t, m, capture.Demand{})
-				next(t, s).Release()
+				capturetest.Next(t, s).Release()
 				done := make(chan error, 1)
 				go func() {
 					_, err := s.Next(t.Context())
@@ -331,7 +320,7 @@ func TestHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMac(t)
 		s := opened(t, m, capture.Demand{})
-		next(t, s).Release()
+		capturetest.Next(t, s).Release()
 		hung := make(chan struct{})
 		m.set(func() { m.hung = hung })
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)

@@ -33,10 +33,9 @@ type Source struct {
 	last *held       // the newest picture
 	bad  int         // pictures in a row that failed
 	seq  uint64
-	lost error
 
 	refresh atomic.Bool // the next frame must be whole
-	closed  atomic.Bool
+	ending  capture.Ending
 
 	mu      sync.Mutex // guards the following fields
 	ended   bool       // the stream is given up
@@ -136,7 +135,7 @@ func (s *Source) deliver(m sample) {
 	old := m.buffer
 	switch m.status {
 	case statusComplete, statusStarted:
-		if m.buffer != 0 && !s.closed.Load() && !s.ended {
+		if m.buffer != 0 && !s.ending.Closed() && !s.ended {
 			old = s.pending.buffer
 			s.picture(m)
 		}
@@ -194,22 +193,13 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	s.next.Lock()
 	defer s.next.Unlock()
 	f, err := s.await(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		return f, nil
-	case s.closed.Load():
-		return nil, capture.ErrClosed
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && s.lost == nil:
-		return nil, err
 	}
-	if s.lost == nil {
-		if errors.Is(err, capture.ErrNotFound) { // it was there
-			err = fmt.Errorf("%w: it was disconnected", capture.ErrLost)
-		}
-		s.lost = fmt.Errorf("darwin: display %s is lost: %w", s.display.ID, capture.WithReason(err, capture.ErrLost))
-		s.end()
+	if errors.Is(err, capture.ErrNotFound) { // it was there
+		err = fmt.Errorf("%w: it was disconnected", capture.ErrLost)
 	}
-	return nil, s.lost
+	return nil, s.ending.Failed(ctx, err, "darwin: display "+s.display.ID, s.end)
 }
 
 // await waits for a frame.
@@ -217,13 +207,8 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	timer := time.NewTimer(heartbeat)
 	defer timer.Stop()
 	for {
-		switch {
-		case s.closed.Load():
-			return nil, capture.ErrClosed
-		case s.lost != nil:
-			return nil, s.lost
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
+		if err := s.ending.Err(ctx); err != nil {
+			return nil, err
 		}
 		if err := s.beat(time.Now()); err != nil {
 			return nil, err
@@ -313,7 +298,7 @@ func (s *Source) Refresh() {
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	s.closed.Store(true)
+	s.ending.Close()
 	s.wake()
 	s.next.Lock()
 	defer s.next.Unlock()

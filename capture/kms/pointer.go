@@ -3,12 +3,10 @@ package kms
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"os"
 	"sync"
-	"sync/atomic"
 
 	"wavryhost/capture"
 	"wavryhost/platform/descriptors"
@@ -67,7 +65,7 @@ func (p *shapes) accept(now *kms.Scanout, files []*os.File) error {
 type Pointer struct {
 	cfg    Config
 	conn   *kms.Conn
-	closed atomic.Bool
+	ending capture.Ending
 
 	next sync.Mutex // held by NextPointer, and by Close to wait for it
 
@@ -76,7 +74,6 @@ type Pointer struct {
 	seen   *kms.State
 	told   bool // latest was returned once
 	latest capture.Pointer
-	lost   error
 }
 
 var _ capture.PointerSource = (*Pointer)(nil)
@@ -133,30 +130,22 @@ func (p *Pointer) NextPointer(ctx context.Context) (capture.Pointer, error) {
 	p.next.Lock()
 	defer p.next.Unlock()
 	for {
-		switch {
-		case p.closed.Load():
-			return capture.Pointer{}, capture.ErrClosed
-		case p.lost != nil:
-			return capture.Pointer{}, p.lost
-		case ctx.Err() != nil:
-			return capture.Pointer{}, ctx.Err()
+		if err := p.ending.Err(ctx); err != nil {
+			return capture.Pointer{}, err
 		}
 		if now := p.pointer(); !p.told || now != p.latest {
 			p.told, p.latest = true, now
 			return now, nil
 		}
-		err := p.look(ctx)
-		if err == nil || p.closed.Load() || ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			continue // which returns the reason
+		if err := p.look(ctx); err != nil {
+			return capture.Pointer{}, p.ending.Failed(ctx, err, "kms: pointer of output "+p.cfg.Output, p.conn.Close)
 		}
-		p.lost = fmt.Errorf("kms: pointer of output %s is lost: %w", p.cfg.Output,
-			capture.WithReason(err, capture.ErrLost))
 	}
 }
 
 // Close implements capture.PointerSource.
 func (p *Pointer) Close() error {
-	p.closed.Store(true)
+	p.ending.Close()
 	p.conn.Close()
 	p.next.Lock()
 	defer p.next.Unlock()

@@ -2,7 +2,6 @@ package kms
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"image"
 	"log/slog"
@@ -53,12 +52,11 @@ type Source struct {
 	changed  time.Time // when it differed
 	warned   bool
 	seq      uint64
-	lost     error
 
 	slots *capture.Slots
 
 	refresh atomic.Bool // the next frame must be whole
-	closed  atomic.Bool
+	ending  capture.Ending
 	heard   atomic.Pointer[time.Time]
 }
 
@@ -121,19 +119,10 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	s.next.Lock()
 	defer s.next.Unlock()
 	f, err := s.await(ctx)
-	switch {
-	case err == nil:
-		return f, nil
-	case s.closed.Load():
-		return nil, capture.ErrClosed
-	case s.lost == nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return nil, err
+	if err != nil {
+		return nil, s.ending.Failed(ctx, err, "kms: output "+s.cfg.Output, s.conn.Close)
 	}
-	if s.lost == nil {
-		s.lost = fmt.Errorf("kms: output %s is lost: %w", s.cfg.Output, capture.WithReason(err, capture.ErrLost))
-		s.conn.Close()
-	}
-	return nil, s.lost
+	return f, nil
 }
 
 // await waits for a frame.
@@ -141,13 +130,10 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	for {
 		now, refresh := time.Now(), s.refresh.Load()
 		due := s.compared.Add(s.interval())
+		if err := s.ending.Err(ctx); err != nil {
+			return nil, err
+		}
 		switch {
-		case s.closed.Load():
-			return nil, capture.ErrClosed
-		case s.lost != nil:
-			return nil, s.lost
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
 		case !s.slots.Room():
 			s.pause(ctx, heartbeat)
 			if _, _, err := s.look(ctx, kms.Query{Output: s.cfg.Output}); err != nil {
@@ -340,12 +326,12 @@ func (s *Source) unmap() {
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	again := s.closed.Swap(true)
+	first := s.ending.Close()
 	s.conn.Close()
 	s.wake()
 	s.next.Lock()
 	defer s.next.Unlock()
-	if !again {
+	if first {
 		s.unmap()
 		s.pictures.shelf.Retire()
 	}

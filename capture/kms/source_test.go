@@ -65,20 +65,8 @@ func open(t *testing.T, socket string, d capture.Demand) *Source {
 // next returns a frame, which is released at the end of the test.
 func next(t *testing.T, s *Source) *capture.Frame {
 	t.Helper()
-	f := take(t, s)
+	f := capturetest.Next(t, s)
 	t.Cleanup(f.Release)
-	return f
-}
-
-// take returns a frame, which the caller must release.
-func take(t *testing.T, s *Source) *capture.Frame {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	f, err := s.Next(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return f
 }
 
@@ -325,7 +313,7 @@ func TestModes(t *testing.T) {
 	k := kmstest.New(t, 64, 48)
 	h := kmstest.Serve(t, nil, k)
 	s := open(t, h.Socket, capture.Demand{})
-	take(t, s).Release()
+	capturetest.Next(t, s).Release()
 	for _, size := range []image.Point{{32, 100}, {1, 1}, {16384, 2}, {64, 48}} {
 		fb := k.Add(t, size.X, size.Y, drm.FormatXRGB8888, 4*size.X)
 		k.Set(0, func(o *kmstest.Output) { o.Off = true })
@@ -339,9 +327,9 @@ func TestModes(t *testing.T) {
 			t.Errorf("the display counts as silent for %v", silent)
 		}
 		s.Refresh()
-		take(t, s).Release() // the last picture, for a viewer who comes
+		capturetest.Next(t, s).Release() // the last picture, for a viewer who comes
 		k.Set(0, func(o *kmstest.Output) { o.Off, o.FB, o.Width, o.Height = false, fb, size.X, size.Y })
-		f := take(t, s)
+		f := capturetest.Next(t, s)
 		if f.Bounds().Size() != size || !slices.Equal(f.Damage, []image.Rectangle{f.Bounds()}) {
 			t.Errorf("got a picture of %v with damage %v; want all of %v", f.Bounds(), f.Damage, size)
 		}
@@ -372,7 +360,7 @@ func TestStillScreenCostsLittle(t *testing.T) {
 	// The program draws in place from now on, which is noticed.
 	for i := uint32(1); ; i++ {
 		fill(k, other, image.Rect(2, 2, 5, 5), i)
-		f := take(t, s)
+		f := capturetest.Next(t, s)
 		f.Release()
 		if f.Polled {
 			break

@@ -222,17 +222,6 @@ func open(t *testing.T, p *producer, o owner) (*Source, error) {
 	})
 }
 
-func get(t *testing.T, s *Source) *capture.Frame {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	f, err := s.Next(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
 func TestContract(t *testing.T) {
 	for name, tt := range map[string]struct {
 		buffers int
@@ -298,9 +287,9 @@ func TestPicturesAndDamage(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = s.Close() }()
-			get(t, s).Release()
+			capturetest.Next(t, s).Release()
 			p.paint(at, 0x123456)
-			f := get(t, s)
+			f := capturetest.Next(t, s)
 			if len(f.Damage) != 1 || f.Damage[0] != tt.want || !f.Exact {
 				t.Errorf("got damage %v, exact: %v; want %v", f.Damage, f.Exact, tt.want)
 			}
@@ -343,10 +332,10 @@ func TestFormatChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	old := get(t, s)
+	old := capturetest.Next(t, s)
 	for _, size := range []image.Point{{64, 30}, {1, 1}, {301, 7}, {50, 40}} {
 		p.reshape(size.X, size.Y, 6)
-		f := get(t, s)
+		f := capturetest.Next(t, s)
 		if f.Bounds().Size() != size || len(f.Damage) != 1 || f.Damage[0] != f.Bounds() {
 			t.Errorf("got %v with damage %v; want all of %v", f.Bounds(), f.Damage, size)
 		}
@@ -421,7 +410,7 @@ func TestFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			get(t, s).Release()
+			capturetest.Next(t, s).Release()
 			done := make(chan error, 1)
 			go func() {
 				for {
@@ -459,7 +448,7 @@ func TestHang(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	get(t, s).Release()
+	capturetest.Next(t, s).Release()
 	p.mu.Lock()
 	p.mute = true
 	p.mu.Unlock()

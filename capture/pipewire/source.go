@@ -37,10 +37,9 @@ type Source struct {
 	pinged  time.Time // when answers were asked for that have not come; zero for none
 	pongs   uint64
 	seq     uint64
-	lost    error
 
 	refresh atomic.Bool // the next frame must be whole
-	closed  atomic.Bool
+	ending  capture.Ending
 
 	mu      sync.Mutex // guards the following fields
 	ended   bool       // the pipe is closed
@@ -120,19 +119,10 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 	s.next.Lock()
 	defer s.next.Unlock()
 	f, err := s.await(ctx)
-	switch {
-	case err == nil:
-		return f, nil
-	case s.closed.Load():
-		return nil, capture.ErrClosed
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && s.lost == nil:
-		return nil, err
+	if err != nil {
+		return nil, s.ending.Failed(ctx, err, "pipewire: "+s.what, s.end)
 	}
-	if s.lost == nil {
-		s.lost = fmt.Errorf("pipewire: %s is lost: %w", s.what, capture.WithReason(err, capture.ErrLost))
-		s.end()
-	}
-	return nil, s.lost
+	return f, nil
 }
 
 // await waits for a frame.
@@ -140,13 +130,8 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	timer := time.NewTimer(heartbeat)
 	defer timer.Stop()
 	for {
-		switch {
-		case s.closed.Load():
-			return nil, capture.ErrClosed
-		case s.lost != nil:
-			return nil, s.lost
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
+		if err := s.ending.Err(ctx); err != nil {
+			return nil, err
 		}
 		began, room, refresh := time.Now(), s.room(), s.refresh.Load()
 		change, err := s.look(room)
@@ -216,7 +201,7 @@ func (s *Source) Refresh() {
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	s.closed.Store(true)
+	s.ending.Close()
 	s.wake()
 	s.next.Lock()
 	defer s.next.Unlock()

@@ -8,7 +8,6 @@ import (
 	"image"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"wavryhost/capture"
 	"wavryhost/platform/wlproto"
@@ -31,7 +30,7 @@ type Pointer struct {
 	cfg    Config
 	log    *slog.Logger
 	conn   *wlproto.Conn
-	closed atomic.Bool
+	ending capture.Ending
 
 	next sync.Mutex // held by NextPointer, and by Close to wait for it
 
@@ -49,7 +48,6 @@ type Pointer struct {
 	known    bool // shape is
 	told     bool // latest was returned once
 	latest   capture.Pointer
-	lost     error
 }
 
 var _ capture.PointerSource = (*Pointer)(nil)
@@ -152,32 +150,18 @@ func (p *Pointer) NextPointer(ctx context.Context) (capture.Pointer, error) {
 		defer context.AfterFunc(ctx, p.conn.Wake)()
 	}
 	now, err := p.await(ctx)
-	switch {
-	case err == nil:
-		return now, nil
-	case p.closed.Load():
-		return capture.Pointer{}, capture.ErrClosed
-	case p.lost == nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return capture.Pointer{}, err
+	if err != nil {
+		what := "wayland: pointer of output " + p.cfg.Output + " of " + p.cfg.Socket
+		return capture.Pointer{}, p.ending.Failed(ctx, err, what, p.conn.Close)
 	}
-	if p.lost == nil {
-		err = capture.WithReason(err, capture.ErrLost)
-		p.lost = fmt.Errorf("wayland: pointer of output %s of %s is lost: %w", p.cfg.Output, p.cfg.Socket, err)
-		p.conn.Close()
-	}
-	return capture.Pointer{}, p.lost
+	return now, nil
 }
 
 // await waits for a change of the pointer.
 func (p *Pointer) await(ctx context.Context) (capture.Pointer, error) {
 	for {
-		switch {
-		case p.closed.Load():
-			return capture.Pointer{}, capture.ErrClosed
-		case p.lost != nil:
-			return capture.Pointer{}, p.lost
-		case ctx.Err() != nil:
-			return capture.Pointer{}, ctx.Err()
+		if err := p.ending.Err(ctx); err != nil {
+			return capture.Pointer{}, err
 		}
 		if err := p.step(); err != nil {
 			return capture.Pointer{}, err
@@ -301,7 +285,7 @@ func (p *Pointer) pointer() capture.Pointer {
 
 // Close implements capture.PointerSource.
 func (p *Pointer) Close() error {
-	p.closed.Store(true)
+	p.ending.Close()
 	p.conn.Close()
 	p.next.Lock()
 	defer p.next.Unlock()

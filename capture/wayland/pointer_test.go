@@ -59,7 +59,7 @@ func TestPointerShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = pictures.Close() }()
-	next(t, pictures).Release()
+	capturetest.Next(t, pictures).Release()
 	frames := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {

@@ -26,13 +26,8 @@ const (
 // await waits for a picture of the compositor, and asks for it.
 func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 	for {
-		switch {
-		case s.closed.Load():
-			return nil, capture.ErrClosed
-		case s.lost != nil:
-			return nil, s.lost
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
+		if err := s.ending.Err(ctx); err != nil {
+			return nil, err
 		}
 		f, err := s.step()
 		if f != nil || err != nil {

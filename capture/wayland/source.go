@@ -36,12 +36,11 @@ type Source struct {
 	attempts int       // failed shots in a row
 	pinged   time.Time // when an answer was asked for that has not come; zero for none
 	seq      uint64
-	lost     error
 
 	slots *capture.Slots
 
 	refresh atomic.Bool // the next frame must be whole
-	closed  atomic.Bool
+	ending  capture.Ending
 }
 
 // New opens an output. It takes no longer than ctx and five seconds. The Source outlives ctx.
@@ -139,20 +138,10 @@ func (s *Source) Next(ctx context.Context) (*capture.Frame, error) {
 		defer context.AfterFunc(ctx, s.conn.Wake)()
 	}
 	f, err := s.await(ctx)
-	switch {
-	case err == nil:
-		return f, nil
-	case s.closed.Load():
-		return nil, capture.ErrClosed
-	case ctx.Err() != nil && s.lost == nil:
-		return nil, err
+	if err != nil {
+		return nil, s.ending.Failed(ctx, err, "wayland: output "+s.cfg.Output+" of "+s.cfg.Socket, s.conn.Close)
 	}
-	if s.lost == nil {
-		err = capture.WithReason(err, capture.ErrLost)
-		s.lost = fmt.Errorf("wayland: output %s of %s is lost: %w", s.cfg.Output, s.cfg.Socket, err)
-		s.conn.Close()
-	}
-	return nil, s.lost
+	return f, nil
 }
 
 // Refresh implements capture.Source.
@@ -163,11 +152,11 @@ func (s *Source) Refresh() {
 
 // Close implements capture.Source.
 func (s *Source) Close() error {
-	again := s.closed.Swap(true)
+	first := s.ending.Close()
 	s.conn.Close()
 	s.next.Lock()
 	defer s.next.Unlock()
-	if !again && s.buffers != nil {
+	if first && s.buffers != nil {
 		s.buffers.retire(s.conn)
 	}
 	return nil

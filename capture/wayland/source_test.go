@@ -37,17 +37,6 @@ func open(t *testing.T, c *wlprototest.Compositor) *Source {
 	return s
 }
 
-func next(t *testing.T, s *Source) *capture.Frame {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	f, err := s.Next(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
 func TestContract(t *testing.T) {
 	for name, tt := range map[string]struct {
 		globals map[string]uint32
@@ -98,7 +87,7 @@ func TestTransforms(t *testing.T) {
 				Globals: globals, Outputs: []wlprototest.Output{{Name: "OUT-1", Width: 10, Height: 6, Transform: transform}},
 			})
 			s := open(t, c)
-			f := next(t, s)
+			f := capturetest.Next(t, s)
 			f.Release()
 			want := image.Pt(10, 6)
 			if transform&1 != 0 {
@@ -108,7 +97,7 @@ func TestTransforms(t *testing.T) {
 				t.Fatalf("%s, transform %d: got a picture of %v; want %v", name, transform, got, want)
 			}
 			c.Fill("OUT-1", image.Rect(0, 0, 2, 1), 0x123456)
-			f = next(t, s)
+			f = capturetest.Next(t, s)
 			// The two pixels at the top left of the compositor's picture, as people see them: by the definition of
 			// wl_output.transform, the picture is turned counterclockwise, after it is flipped around the vertical axis.
 			at := []image.Rectangle{
@@ -139,7 +128,7 @@ func TestOutputChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := wlprototest.New(t, wlprototest.Config{Globals: globals, Outputs: screens})
 			s := open(t, c)
-			next(t, s).Release()
+			capturetest.Next(t, s).Release()
 			for i, tt := range []struct {
 				out  wlprototest.Output
 				size image.Point
@@ -153,7 +142,7 @@ func TestOutputChanges(t *testing.T) {
 				c.Set(tt.out)
 				limit := time.Now().Add(patience)
 				for {
-					f := next(t, s)
+					f := capturetest.Next(t, s)
 					if f.Bounds().Size() == tt.size {
 						if len(f.Damage) != 1 || f.Damage[0] != f.Bounds() {
 							t.Errorf("change %d: got damage %v; want all", i, f.Damage)
@@ -243,7 +232,7 @@ func TestCompositorFaults(t *testing.T) {
 			}
 			c := wlprototest.New(t, wlprototest.Config{Globals: tt.globals, Outputs: screens})
 			s := open(t, c)
-			next(t, s).Release()
+			capturetest.Next(t, s).Release()
 			c.Hook(tt.fault)
 			done := make(chan error, 1)
 			go func() {
@@ -277,7 +266,7 @@ func TestCompositorFaults(t *testing.T) {
 func TestHang(t *testing.T) {
 	c := wlprototest.New(t, wlprototest.Config{Globals: wlprototest.Screencopy(3), Outputs: screens})
 	s := open(t, c)
-	next(t, s).Release()
+	capturetest.Next(t, s).Release()
 	c.Hook(func(*wlprototest.Client, string, uint16, []byte) bool { return false })
 	ctx, cancel := context.WithTimeout(t.Context(), 1600*time.Millisecond)
 	defer cancel()

@@ -122,7 +122,7 @@ func TestGraphicsCardsGiveWay(t *testing.T) {
 	}
 }
 
-// The helper's socket replaces one that was left behind, and nothing else.
+// The helper's socket replaces a socket without a process, and nothing else.
 func TestSocketOfTheHelper(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	first, err := listenForDaemon(t.Context(), path, os.Getuid())
