@@ -82,6 +82,10 @@ func TestContract(t *testing.T) {
 		"three":      {buffers: 3},
 		"red first":  {buffers: 2, format: drm.FormatXBGR8888},
 		"no vblanks": {buffers: 2, change: func(k *kmstest.Card) { k.Legacy = true }},
+		"copied":     {buffers: 2, change: func(k *kmstest.Card) { k.Fail(drm.IoctlPrimeHandleToFD, syscall.ENOSYS) }},
+		"copied in place": {buffers: 1, change: func(k *kmstest.Card) {
+			k.Fail(drm.IoctlPrimeHandleToFD, syscall.ENOSYS)
+		}},
 		"no modifier": {buffers: 1, change: func(k *kmstest.Card) {
 			k.Change(k.Shown(0), func(f *kmstest.FB) { f.Flags = 0 })
 		}},
@@ -201,6 +205,7 @@ func TestRefusals(t *testing.T) {
 		"no privilege": {func(_ *testing.T, k *kmstest.Card) { k.Deny() }, capture.ErrDenied, "CAP_SYS_ADMIN"},
 		"no PRIME": {func(_ *testing.T, k *kmstest.Card) {
 			k.Fail(drm.IoctlPrimeHandleToFD, syscall.ENOSYS)
+			k.Fail(drm.IoctlMapDumb, syscall.ENOTTY)
 		}, capture.ErrUnsupported, "export framebuffer"},
 		"no memory": {
 			func(t *testing.T, k *kmstest.Card) { t.Helper(); k.Truncate(t, k.Shown(0)) }, capture.ErrUnsupported, "0 bytes",

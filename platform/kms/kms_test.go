@@ -149,8 +149,11 @@ func TestFailuresOfLook(t *testing.T) {
 		"no capability":     {fail: (*kmstest.Card).Deny, want: kms.ErrDenied},
 		"no permission":     {fail: fail(0, syscall.EACCES), want: kms.ErrDenied},
 		"card gone":         {fail: fail(drm.IoctlGetPlane, syscall.ENODEV), want: kms.ErrAbsent},
-		"no PRIME":          {fail: fail(drm.IoctlPrimeHandleToFD, syscall.ENOSYS), want: kms.ErrUnsupported},
-		"old kernel":        {fail: fail(drm.IoctlGetFB2, syscall.EINVAL), want: kms.ErrUnsupported},
+		"no PRIME, no map": {fail: func(k *kmstest.Card) {
+			k.Fail(drm.IoctlPrimeHandleToFD, syscall.ENOSYS)
+			k.Fail(drm.IoctlMapDumb, syscall.ENOSYS)
+		}, want: kms.ErrUnsupported},
+		"old kernel": {fail: fail(drm.IoctlGetFB2, syscall.EINVAL), want: kms.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := kmstest.New(t, 64, 48)

@@ -13,6 +13,7 @@ const (
 	IoctlGetEncoder       = 0xc01464a6
 	IoctlGetConnector     = 0xc05064a7
 	IoctlGetProperty      = 0xc04064aa
+	IoctlMapDumb          = 0xc01064b3
 	IoctlGetPlanes        = 0xc01064b5
 	IoctlGetPlane         = 0xc02064b6
 	IoctlObjectProperties = 0xc02064b9
@@ -132,6 +133,12 @@ type FramebufferArg struct {
 type PrimeArg struct {
 	Handle, Flags uint32
 	FD            int32
+}
+
+// MapDumbArg is drm_mode_map_dumb.
+type MapDumbArg struct {
+	Handle, _ uint32
+	Offset    uint64
 }
 
 // GEMCloseArg is drm_gem_close.

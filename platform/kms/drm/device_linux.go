@@ -33,6 +33,11 @@ func (f file) Ioctl(request uint32, arg unsafe.Pointer) error {
 	}
 }
 
+// Map implements Device.
+func (f file) Map(offset uint64, size int) ([]byte, error) {
+	return unix.Mmap(int(f), int64(offset), size, unix.PROT_READ, unix.MAP_SHARED)
+}
+
 // Close implements Device.
 func (f file) Close() error { return unix.Close(int(f)) }
 

@@ -18,17 +18,20 @@ import (
 // Device answers ioctls. It may be used concurrently.
 type Device interface {
 	Ioctl(request uint32, arg unsafe.Pointer) error
+	// Map maps a buffer at an offset that the device has answered with. The caller must call unix.Munmap.
+	Map(offset uint64, size int) ([]byte, error)
 	Close() error
 }
 
 // maxObjects bounds the objects of one kind on a card. Cards have some dozens.
 const maxObjects = 1024
 
-// Card is a graphics card. It may be used concurrently.
+// Card is a graphics card. It may be used concurrently, but for Framebuffer.
 type Card struct {
 	dev    Device
 	driver string
 	planes []plane
+	copies copies
 }
 
 // plane is a plane of a card. Its type and the IDs of its properties do not change.
@@ -132,7 +135,10 @@ func (c *Card) properties(plane uint32, expected int) (map[uint32]uint64, error)
 func (c *Card) Driver() string { return c.driver }
 
 // Close closes the device.
-func (c *Card) Close() error { return c.dev.Close() }
+func (c *Card) Close() error {
+	c.copies.close()
+	return c.dev.Close()
+}
 
 // Connector is a connector of a card.
 type Connector struct {

@@ -34,6 +34,7 @@ func TestStructuresAreTheKernels(t *testing.T) {
 		{drm.IoctlGetPlane, unsafe.Sizeof(drm.PlaneArg{})},
 		{drm.IoctlObjectProperties, unsafe.Sizeof(drm.ObjectPropertiesArg{})},
 		{drm.IoctlGetFB2, unsafe.Sizeof(drm.FramebufferArg{})},
+		{drm.IoctlMapDumb, unsafe.Sizeof(drm.MapDumbArg{})},
 	} {
 		if want := tt.request >> 16 & (1<<14 - 1); tt.size != want {
 			t.Errorf("request %#x: got a structure of %d bytes; want %d", tt.request, tt.size, want)
@@ -190,7 +191,10 @@ func TestFramebuffers(t *testing.T) {
 		err  error
 	}{
 		{"no such framebuffer", 9999, func() {}, unix.ENOENT},
-		{"export fails", fb, func() { k.Fail(drm.IoctlPrimeHandleToFD, unix.ENOSYS) }, unix.ENOSYS},
+		{"export and map fail", fb, func() {
+			k.Fail(drm.IoctlPrimeHandleToFD, unix.ENOSYS)
+			k.Fail(drm.IoctlMapDumb, unix.ENOTTY)
+		}, unix.ENOTTY},
 		{"no privilege", fb, k.Deny, drm.ErrNoHandles},
 	} {
 		tt.fail()
@@ -203,6 +207,50 @@ func TestFramebuffers(t *testing.T) {
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors are open; want %d", after, before)
+	}
+}
+
+// The pixels of a buffer without a DMA-BUF are copied. The files are used again for the same framebuffers, and bounded.
+func TestFramebuffersAreCopied(t *testing.T) {
+	k := kmstest.New(t, 64, 48)
+	k.Fail(drm.IoctlPrimeHandleToFD, unix.ENOSYS)
+	c := open(t, k)
+	read := func(fb uint32) (first byte, inode uint64) {
+		t.Helper()
+		f, err := c.Framebuffer(fb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var stat unix.Stat_t
+		pixels := make([]byte, 64*48*4+1)
+		n, err := unix.Pread(f.Files[0], pixels, 0)
+		if err != nil || n != len(pixels)-1 || unix.Fstat(f.Files[0], &stat) != nil {
+			t.Fatalf("got %d bytes, %v", n, err)
+		}
+		return pixels[0], stat.Ino
+	}
+	fbs := []uint32{k.Shown(0)}
+	for len(fbs) < 9 {
+		fbs = append(fbs, k.Add(t, 64, 48, drm.FormatXRGB8888, 256))
+	}
+	before := descriptors(t)
+	files := make(map[uint32]uint64)
+	for color := range byte(3) {
+		for _, fb := range fbs[:3] {
+			k.Change(fb, func(f *kmstest.FB) { f.Pix[0] = color })
+			got, inode := read(fb)
+			if got != color || color > 0 && inode != files[fb] {
+				t.Errorf("framebuffer %d: got color %d in file %d; want %d in %d", fb, got, inode, color, files[fb])
+			}
+			files[fb] = inode
+		}
+	}
+	for _, fb := range fbs {
+		read(fb)
+	}
+	if n := descriptors(t) - before; n != 6 {
+		t.Errorf("%d descriptors are open; want 6", n)
 	}
 }
 

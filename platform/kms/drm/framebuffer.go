@@ -13,7 +13,8 @@ const ModifierInvalid = 0x00ffffffffffffff
 // maxPlanes is the number of parts that a framebuffer may have.
 const maxPlanes = 4
 
-// Framebuffer is a picture that a plane shows. The caller owns the files, each of which is a DMA-BUF.
+// Framebuffer is a picture that a plane shows. The caller owns the files. Each is a DMA-BUF, or a file in memory with a
+// copy of the pixels.
 type Framebuffer struct {
 	Width, Height int
 	Format        uint32 // drm_fourcc.h
@@ -41,6 +42,10 @@ func (f *Framebuffer) Close() {
 }
 
 // Framebuffer exports a framebuffer. No handle is left in the card, also after an error.
+//
+// Drivers of servers' graphics export no DMA-BUF, and those of some virtual machines let no program map it. Programs may
+// still map the buffer by the card's own file. That file gives more rights than the daemon needs, so the pixels are
+// copied: the copy is valid until the next call for the framebuffer.
 func (c *Card) Framebuffer(id uint32) (*Framebuffer, error) {
 	arg := FramebufferArg{FBID: id}
 	if err := c.call(IoctlGetFB2, unsafe.Pointer(&arg)); err != nil {
@@ -67,13 +72,20 @@ func (c *Card) Framebuffer(id uint32) (*Framebuffer, error) {
 	if arg.Flags&FramebufferModifiers != 0 {
 		f.Modifier = arg.Modifiers[0]
 	}
-	for _, h := range handles {
-		prime := PrimeArg{Handle: h, Flags: PrimeCloexec, FD: -1}
-		if err := c.call(IoctlPrimeHandleToFD, unsafe.Pointer(&prime)); err != nil {
+	err := c.export(f, handles)
+	rows := f.Modifier == ModifierLinear || f.Modifier == ModifierInvalid
+	if len(handles) == 1 && rows && (err != nil || !mappable(f.Files[0])) {
+		size := uint64(arg.Offsets[0]) + uint64(arg.Pitches[0])*uint64(arg.Height)
+		if file, cause := c.copyPixels(id, handles[0], size); cause == nil {
 			f.Close()
-			return nil, fmt.Errorf("export framebuffer %d: %w", id, err)
+			f.Files, err = []int{file}, nil
+		} else {
+			err = errors.Join(err, cause)
 		}
-		f.Files = append(f.Files, int(prime.FD))
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("export framebuffer %d: %w", id, err)
 	}
 	for i := range maxPlanes {
 		if arg.Handles[i] == 0 {
@@ -82,4 +94,16 @@ func (c *Card) Framebuffer(id uint32) (*Framebuffer, error) {
 		f.Parts = append(f.Parts, Part{slices.Index(handles, arg.Handles[i]), arg.Pitches[i], arg.Offsets[i]})
 	}
 	return f, nil
+}
+
+// export adds a file for each handle.
+func (c *Card) export(f *Framebuffer, handles []uint32) error {
+	for _, h := range handles {
+		prime := PrimeArg{Handle: h, Flags: PrimeCloexec, FD: -1}
+		if err := c.call(IoctlPrimeHandleToFD, unsafe.Pointer(&prime)); err != nil {
+			return err
+		}
+		f.Files = append(f.Files, int(prime.FD))
+	}
+	return nil
 }

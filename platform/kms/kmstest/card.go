@@ -226,6 +226,20 @@ func (d *device) Close() error {
 	return nil
 }
 
+// Map implements drm.Device. The offset has the number of the framebuffer.
+func (d *device) Map(offset uint64, size int) ([]byte, error) {
+	d.card.mu.Lock()
+	defer d.card.mu.Unlock()
+	fb := d.card.fbs[uint32(offset>>mapShift)]
+	if fb == nil {
+		return nil, unix.EINVAL
+	}
+	return unix.Mmap(fb.file, 0, size, unix.PROT_READ, unix.MAP_SHARED)
+}
+
+// mapShift is the place of a framebuffer's number in the offset of its map.
+const mapShift = 20
+
 // Ioctl implements drm.Device.
 func (d *device) Ioctl(request uint32, arg unsafe.Pointer) error {
 	if request == drm.IoctlWaitVBlank {
@@ -284,6 +298,12 @@ func (d *device) Ioctl(request uint32, arg unsafe.Pointer) error {
 		fd, err := unix.FcntlInt(uintptr(fb.file), unix.F_DUPFD_CLOEXEC, 0)
 		a.FD = int32(fd)
 		return err
+	case drm.IoctlMapDumb:
+		a := (*drm.MapDumbArg)(arg)
+		if d.handles[a.Handle] == nil {
+			return unix.ENOENT
+		}
+		a.Offset = uint64(d.handles[a.Handle].FBID) << mapShift
 	case drm.IoctlGEMClose:
 		a := (*drm.GEMCloseArg)(arg)
 		if d.handles[a.Handle] == nil {
