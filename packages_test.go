@@ -65,6 +65,7 @@ var rooms = map[string][]string{
 	"wavryhost/platform/xproto":   {},
 
 	"wavryhost/platform/descriptors": {},
+	"wavryhost/platform/guesttest":   {},
 	"wavryhost/platform/kms":         {"platform/descriptors", "platform/kms/drm", "session/guard"},
 	"wavryhost/platform/kms/drm":     {},
 	"wavryhost/platform/kms/kmstest": {"platform/kms", "platform/kms/drm"},
@@ -244,7 +245,7 @@ var drivers = map[string][]string{
 	// The sweep and the release are tools for developers, which run the go command and others.
 	"os/exec": {
 		"wavryhost/platform/child", "wavryhost/adapt/simulate/sweep", "wavryhost/deploy/release",
-		"wavryhost/platform/screencast/screencasttest",
+		"wavryhost/platform/screencast/screencasttest", "wavryhost/platform/guesttest",
 	},
 	"aead.dev/minisign": {"wavryhost/cmd/wavry-host", "wavryhost/deploy/release", "wavryhost/deploy/signature"},
 	"net/http": {
@@ -329,6 +330,7 @@ var drivers = map[string][]string{
 	"log":                                          nil,
 	"wavryhost/capture/capturetest":                nil,
 	"wavryhost/encode/encodetest":                  nil,
+	"wavryhost/platform/guesttest":                 nil,
 	"wavryhost/platform/kms/kmstest":               nil,
 	"wavryhost/platform/xproto/xprototest":         nil,
 	"wavryhost/platform/screencast/screencasttest": nil,
