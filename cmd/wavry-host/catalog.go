@@ -20,6 +20,7 @@ import (
 	"wavryhost/platform/desktop"
 	"wavryhost/platform/display"
 	"wavryhost/platform/input"
+	"wavryhost/platform/kms"
 	"wavryhost/platform/xproto"
 	"wavryhost/session"
 	"wavryhost/session/api/durable"
@@ -323,6 +324,12 @@ func (c *catalog) input(d candidate) func() session.Injector {
 	case d.Backend == "pipewire" && d.monitor != "":
 		return func() session.Injector {
 			return input.New(input.Config{Display: d.ID, Open: input.GNOME(d.address, d.monitor)}, c.log, c.inputs)
+		}
+	case d.Backend == "kms" && d.monitor != "" && c.cfg.Input.UInput != config.None:
+		return func() session.Injector {
+			_, connector := kms.Card(d.monitor)
+			open := input.UInput(input.UInputConfig{Name: connector, American: c.cfg.Input.UInput == config.American})
+			return input.New(input.Config{Display: d.ID, Open: open}, c.log, c.inputs)
 		}
 	case d.Backend != "x11":
 		return nil

@@ -33,7 +33,7 @@ func TestOutputOfAGraphicsCardIsCaptured(t *testing.T) {
 	d.displays.Look(t.Context())
 	all := d.found()
 	if len(all) != 1 || all[0].ID != "kms:0000:00:02.0@HDMI-A-1" || all[0].State != display.Usable ||
-		all[0].Width != 64 || !strings.Contains(all[0].Name, "watch only") {
+		all[0].Width != 64 || !strings.Contains(all[0].Name, "graphics card") {
 		t.Fatalf("got %+v", all)
 	}
 	if _, err := config.Load(config.Sources{Env: []string{"WAVRY_HOST_DISPLAYS__DEFAULT=" + all[0].ID}}); err != nil {
@@ -49,10 +49,13 @@ func TestOutputOfAGraphicsCardIsCaptured(t *testing.T) {
 		t.Fatalf("got %+v, %v", f, err)
 	}
 	f.Release()
-	c := &catalog{log: log}
+	c := &catalog{cfg: &config.Config{Input: config.Input{UInput: config.None}}, log: log}
 	c.cursor.Store(true)
 	if c.input(all[0]) != nil {
-		t.Error("got input for an output of a graphics card")
+		t.Error("got input for an output of a graphics card although it is off")
+	}
+	if c.cfg.Input.UInput = config.American; c.input(all[0]) == nil {
+		t.Error("got no input for an output of a graphics card")
 	}
 	p, err := c.pointer(all[0])(t.Context())
 	if err != nil {

@@ -74,7 +74,7 @@ func (s *server) scanouts() []Display {
 				d.State = Unusable
 			}
 			d.ID += ":" + m.Name
-			d.Name = "Output " + m.Name + " of a graphics card, to watch only"
+			d.Name = "Output " + m.Name + " of a graphics card"
 			d.Monitor, d.Width, d.Height, d.Layout = m.Name, m.Width, m.Height, m.Layout
 			list = append(list, d)
 		}

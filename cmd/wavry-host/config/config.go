@@ -155,6 +155,8 @@ type Encoding struct {
 type Input struct {
 	From string
 	Idle time.Duration
+	// UInput is how the kernel's keyboard and mouse type: None for no such devices.
+	UInput string
 }
 
 // Sessions bounds the sessions of viewers.
@@ -275,6 +277,9 @@ const (
 
 // Roles are the roles of clients.
 func Roles() []string { return []string{"viewer", "controller", "operator", "metrics"} }
+
+// American is the value of input.uinput for a host with an American layout.
+const American = "american"
 
 // InputPolicies are the values of input.from, the default first.
 func InputPolicies() []string { return []string{"controllers", "operators", None} }

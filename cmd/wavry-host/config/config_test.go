@@ -79,8 +79,9 @@ func TestDefaults(t *testing.T) {
 			AV1:     "auto",
 		},
 		Input: Input{
-			From: "controllers",
-			Idle: 15 * time.Second,
+			From:   "controllers",
+			Idle:   15 * time.Second,
+			UInput: "none",
 		},
 		Sessions: Sessions{
 			Admission:     "measured",
@@ -218,8 +219,9 @@ func fullConfig() Config {
 			MaxGPUSessions: 8,
 		},
 		Input: Input{
-			From: "operators",
-			Idle: time.Minute,
+			From:   "operators",
+			Idle:   time.Minute,
+			UInput: "none",
 		},
 		Sessions: Sessions{
 			Max:           3,
@@ -292,7 +294,7 @@ func fullConfig() Config {
 var nested = []string{
 	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "host.probe_interval",
 	"encoding.av1", "host.source_url", "sessions.drain_postpone", "sessions.metric_labels",
-	"fleet.url",
+	"fleet.url", "input.uinput",
 	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",
 	"fleet.events", "fleet.outbox_file",
 	"webhook.url", "webhook.secret_file", "webhook.events", "webhook.outbox_file",

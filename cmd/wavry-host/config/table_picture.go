@@ -141,6 +141,10 @@ func inputTable() []Setting {
 			was("input").withFlag("input").live(),
 		one("input.idle", "15s", duration(time.Second, time.Hour), func(c *Config) *time.Duration { return &c.Input.Idle },
 			"Idle time after which another viewer may take control of the display.").was("control_idle").live(),
+		one("input.uinput", None, oneOf(None, "places", American), func(c *Config) *string { return &c.Input.UInput },
+			"Input for the screens of graphics cards (kms), by a keyboard and a mouse of the Linux kernel (uinput). With "+
+				"places, a key types what the key at its place types on the host. With american, letters are typed as the "+
+				"viewer means them; the host must have an American layout."),
 	}
 }
 
