@@ -83,7 +83,7 @@ func checkCard(t *testing.T, socket string, o kms.Output) {
 		return s, nil
 	}
 	small := p.mode(640, 480)
-	c := p.canvas(640, 480, drm.FormatXRGB8888, 32)
+	c := p.canvas(640, 480, drm.FormatXRGB8888)
 	t.Run("contract in place", func(t *testing.T) {
 		p.show(c, small)
 		n := 0
@@ -93,7 +93,7 @@ func checkCard(t *testing.T, socket string, o kms.Output) {
 		}})
 	})
 	t.Run("contract of flips", func(t *testing.T) {
-		both := [2]*canvas{c, p.canvas(640, 480, drm.FormatXRGB8888, 32)}
+		both := [2]*canvas{c, p.canvas(640, 480, drm.FormatXRGB8888)}
 		n := 0
 		capturetest.Run(t, opener, capturetest.Options{Change: func() {
 			n++
@@ -136,7 +136,7 @@ func (p *program) checkModes(t *testing.T, open capture.Opener) {
 	defer func() { _ = s.Close() }()
 	for _, size := range [][2]uint16{{800, 600}, {1024, 768}, {640, 480}} {
 		mode := p.mode(size[0], size[1])
-		c := p.canvas(int(size[0]), int(size[1]), drm.FormatXRGB8888, 32)
+		c := p.canvas(int(size[0]), int(size[1]), drm.FormatXRGB8888)
 		for y := range c.height {
 			for x := range c.width {
 				c.fill(image.Rect(x, y, x+1, y+1), uint32(x)<<16&0xff0000|uint32(y)<<8&0xff00|uint32(x*y)&0xff)
@@ -161,7 +161,7 @@ func (p *program) checkModes(t *testing.T, open capture.Opener) {
 	if _, err := open(t.Context(), capture.Demand{}); err == nil || !strings.Contains(err.Error(), "shows nothing") {
 		t.Errorf("got %v for a screen that is off", err)
 	}
-	c := p.canvas(640, 480, drm.FormatXRGB8888, 32)
+	c := p.canvas(640, 480, drm.FormatXRGB8888)
 	c.fill(image.Rect(0, 0, 640, 480), 0x102030)
 	p.show(c, p.mode(640, 480))
 	until(t, s, func(f *capture.Frame) bool {
@@ -189,10 +189,10 @@ func until(t *testing.T, s capture.Source, ok func(*capture.Frame) bool) *captur
 // checkCursor checks the pointer apart from the picture, and in it.
 func (p *program) checkCursor(t *testing.T, cfg Config) {
 	t.Helper()
-	c := p.canvas(640, 480, drm.FormatXRGB8888, 32)
+	c := p.canvas(640, 480, drm.FormatXRGB8888)
 	c.fill(image.Rect(0, 0, 640, 480), 0x00ff00)
 	p.show(c, p.mode(640, 480))
-	shape := p.canvas(64, 64, drm.FormatARGB8888, 32)
+	shape := p.canvas(64, 64, drm.FormatARGB8888)
 	shape.fill(image.Rect(0, 0, 8, 8), 0xffff0000)
 	if err := p.cursor(shape, image.Pt(100, 50), image.Pt(1, 2)); err != nil {
 		t.Fatal(err)

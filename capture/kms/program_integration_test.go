@@ -26,10 +26,10 @@ const (
 
 // program is a program that draws on the screen of a card, as a compositor does.
 type program struct {
-	tb                     testing.TB
-	fd                     int
-	modes                  []drm.ModeArg
-	connector, crtc, plane uint32
+	tb              testing.TB
+	fd              int
+	modes           []drm.ModeArg
+	connector, crtc uint32
 }
 
 // canvas is a framebuffer of a program.
@@ -101,14 +101,14 @@ func (p *program) call(request uintptr, arg unsafe.Pointer) {
 	}
 }
 
-// canvas makes a framebuffer.
-func (p *program) canvas(width, height int, format uint32, bits int) *canvas {
+// canvas makes a framebuffer of four bytes for each pixel.
+func (p *program) canvas(width, height int, format uint32) *canvas {
 	p.tb.Helper()
 	dumb := struct {
 		height, width, bits, flags uint32
 		handle, pitch              uint32
 		size                       uint64
-	}{height: uint32(height), width: uint32(width), bits: uint32(bits)}
+	}{height: uint32(height), width: uint32(width), bits: 32}
 	p.call(ioctlCreateDumb, unsafe.Pointer(&dumb))
 	fb := drm.FramebufferArg{Width: uint32(width), Height: uint32(height), Format: format}
 	fb.Handles[0], fb.Pitches[0] = dumb.handle, dumb.pitch

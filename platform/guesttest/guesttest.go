@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package guesttest runs tests in a virtual machine, on a Linux kernel with drivers that this machine lacks: graphics cards
-// and input devices. QEMU emulates the processor, so no virtualization is required. The test program is the first
+// Package guesttest runs tests in a virtual machine, on a Linux kernel with drivers that this machine lacks: graphics
+// cards and input devices. QEMU emulates the processor, so no virtualization is required. The test program is the first
 // process of the guest, and there is no other program in it.
 //
 // A test that needs a guest looks like this, in a package whose TestMain calls Main:
@@ -70,7 +70,8 @@ func Run(t *testing.T, m Machine) {
 		"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", memory,
 		"-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernel, "-initrd", root,
 		// What follows the two dashes are arguments of the first process.
-		"-append", "console=ttyS0 quiet panic=-1 -- -test.v -test.timeout=" + testTime.String() + " -test.run=^" + t.Name() + "$",
+		"-append", "console=ttyS0 quiet panic=-1 -- -test.v -test.timeout=" + testTime.String() +
+			" -test.run=^" + t.Name() + "$",
 	}
 	for _, d := range m.Devices {
 		args = append(args, "-device", d)

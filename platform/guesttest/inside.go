@@ -22,20 +22,27 @@ func Main(m *testing.M) {
 	}
 	status := 1
 	if err := prepare(); err != nil {
-		fmt.Println("guest:", err)
+		say("%v", err)
 	} else {
 		status = m.Run()
 	}
-	fmt.Printf("\nguest: exit status %d\n", status)
+	say("exit status %d", status)
 	unix.Sync()
-	fmt.Println("guest:", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF))
+	say("switch off: %v", unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF))
+}
+
+// say prints a line. What a test prints may not end its line.
+func say(format string, args ...any) {
+	_, _ = fmt.Fprintf(os.Stdout, "\nguest: "+format+"\n", args...)
 }
 
 // prepare mounts file systems and loads the modules, in the order of their names.
 func prepare() error {
-	for _, m := range [][2]string{{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}, {"tmpfs", "/run"}} {
-		if err := unix.Mount(m[0], m[1], m[0], 0, ""); err != nil {
-			return fmt.Errorf("mount %s: %w", m[1], err)
+	for path, kind := range map[string]string{
+		"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs", "/tmp": "tmpfs", "/run": "tmpfs",
+	} {
+		if err := unix.Mount(kind, path, kind, 0, ""); err != nil {
+			return fmt.Errorf("mount %s: %w", path, err)
 		}
 	}
 	modules, err := filepath.Glob("/modules/*.ko")

@@ -10,6 +10,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Requests of linux/uinput.h.
@@ -37,6 +39,11 @@ const (
 	uinputSettle = 500 * time.Millisecond
 	// lastPosition is the last position on each axis. The first one is 0.
 	lastPosition = 1<<16 - 1
+	// The kernel keeps 64 events for each program, and drops all of them when one more comes. Nothing tells when they are
+	// read. So no more than keyBurst events of keys come at once, and keyRate in a second. A key has 4 events, or 8 with
+	// Shift.
+	keyBurst, keyRate      = 32, 400
+	keyEvents, shiftEvents = 4, 8
 	// fineNotch is a notch of the wheel in the unit of the fine axes.
 	fineNotch = 120
 )
@@ -59,21 +66,26 @@ type UInputConfig struct {
 	settle time.Duration
 }
 
-// uinput is a keyboard, a mouse and a pointer of the Linux kernel as a Device. Whatever runs on the host's screen takes
-// their input: a compositor, an X server or the console. Positions are on all its screens.
+// uinput is two devices of the Linux kernel as a Device. Whatever runs on the host's screen takes their input: a
+// compositor, an X server or the console. Positions are on all its screens.
+//
+// Programs read one device after the other, so the order of events on two devices is lost. The keyboard has the buttons,
+// the positions and the wheel as well: a click comes before what is typed after it. The mouse is for motions, which a
+// device with positions cannot have.
 type uinput struct {
-	keyboard, mouse, pointer events
-	american                 bool
-	keymap                   keymap
-	down                     map[uint32]bool // keys
-	pixels, turns, notches   remainder       // of the mouse and its wheel
-	lost                     int             // letters that the layout lacks
-	woken                    chan struct{}
+	keyboard, mouse        events
+	pace                   *rate.Limiter
+	american               bool
+	keymap                 keymap
+	down                   map[uint32]bool // keys
+	pixels, turns, notches remainder       // of the mouse and its wheel
+	lost                   int             // letters that the layout lacks
+	woken                  chan struct{}
 }
 
 var _ Device = (*uinput)(nil)
 
-// UInput makes a keyboard, a mouse and a pointer by /dev/uinput.
+// UInput makes a keyboard and a mouse by /dev/uinput.
 func UInput(cfg UInputConfig) func(ctx context.Context) (Device, error) {
 	if cfg.open == nil {
 		cfg.open, cfg.settle = openUInput, uinputSettle
@@ -81,6 +93,7 @@ func UInput(cfg UInputConfig) func(ctx context.Context) (Device, error) {
 	return func(ctx context.Context) (Device, error) {
 		u := &uinput{
 			american: cfg.American, keymap: americanKeymap(), down: make(map[uint32]bool), woken: make(chan struct{}, 1),
+			pace: rate.NewLimiter(keyRate, keyBurst),
 		}
 		err := u.open(cfg)
 		if err == nil {
@@ -98,29 +111,29 @@ func UInput(cfg UInputConfig) func(ctx context.Context) (Device, error) {
 	}
 }
 
-// open makes the devices. A pointer with positions and motions would be taken for a tablet or for a mouse.
+// open makes the devices.
 func (u *uinput) open(cfg UInputConfig) error {
-	var keys []int
+	var keys, clicks []int
 	for code := 1; code <= maxKey; code++ {
 		keys = append(keys, code)
 	}
-	var clicks []int
 	for _, code := range slices.Sorted(maps.Values(buttons)) {
 		clicks = append(clicks, int(code))
 	}
-	wheels := []int{relHWheel, relWheel, relWheelFine, relHWheelFine}
 	for _, d := range []struct {
 		to   *events
 		name string
 		caps []capability
 	}{
-		{&u.keyboard, "keyboard", []capability{{uinputEvents, []int{evKey, evRepeat}}, {uinputKeys, keys}}},
-		{&u.mouse, "mouse", []capability{
-			{uinputEvents, []int{evKey, evMotion}}, {uinputKeys, clicks},
-			{uinputMotions, append([]int{relX, relY}, wheels...)},
+		{&u.keyboard, "keyboard", []capability{
+			{uinputEvents, []int{evKey, evMotion, evPosition, evRepeat}},
+			{uinputKeys, append(keys, clicks...)},
+			{uinputMotions, []int{relHWheel, relWheel, relWheelFine, relHWheelFine}},
+			{uinputAxes, []int{relX, relY}},
 		}},
-		{&u.pointer, "pointer", []capability{
-			{uinputEvents, []int{evKey, evPosition}}, {uinputKeys, clicks}, {uinputAxes, []int{relX, relY}},
+		// A mouse without buttons would be none.
+		{&u.mouse, "mouse", []capability{
+			{uinputEvents, []int{evKey, evMotion}}, {uinputKeys, clicks}, {uinputMotions, []int{relX, relY}},
 		}},
 	} {
 		n, err := cfg.open()
@@ -206,7 +219,7 @@ func (e *events) write() error {
 	if len(e.queued) == 0 {
 		return nil
 	}
-	_, err := e.node.Write(e.queued)
+	_, err := e.Write(e.queued)
 	e.queued = e.queued[:0]
 	return err
 }
@@ -216,19 +229,9 @@ func (u *uinput) arrange(context.Context) error { return nil }
 
 // move implements Device.
 func (u *uinput) move(x, y float64) {
-	u.flush(&u.pointer)
-	u.pointer.add(evPosition, relX, pixel(x, lastPosition+1))
-	u.pointer.add(evPosition, relY, pixel(y, lastPosition+1))
-	u.pointer.frame()
-}
-
-// flush keeps the order of events: it writes those of the other devices.
-func (u *uinput) flush(but *events) {
-	for _, e := range []*events{&u.keyboard, &u.mouse, &u.pointer} {
-		if e != but {
-			_ = e.write() // a device that is lost says so again in sync
-		}
-	}
+	u.keyboard.add(evPosition, relX, pixel(x, lastPosition+1))
+	u.keyboard.add(evPosition, relY, pixel(y, lastPosition+1))
+	u.keyboard.frame()
 }
 
 // motion implements Device.
@@ -237,7 +240,6 @@ func (u *uinput) motion(_ context.Context, dx, dy float64) error {
 	if x == 0 && y == 0 {
 		return nil
 	}
-	u.flush(&u.mouse)
 	u.mouse.add(evMotion, relX, x)
 	u.mouse.add(evMotion, relY, y)
 	u.mouse.frame()
@@ -248,16 +250,15 @@ func (u *uinput) motion(_ context.Context, dx, dy float64) error {
 func (u *uinput) scroll(_ context.Context, dx, dy float64) error {
 	fineX, fineY := u.turns.turned(dx*fineNotch, dy*fineNotch)
 	right, up := u.notches.turned(dx, dy)
-	u.flush(&u.mouse)
 	for _, axis := range []struct {
 		code  uint16
 		value int
 	}{{relHWheelFine, fineX}, {relHWheel, right}, {relWheelFine, fineY}, {relWheel, up}} {
 		if axis.value != 0 {
-			u.mouse.add(evMotion, axis.code, axis.value)
+			u.keyboard.add(evMotion, axis.code, axis.value)
 		}
 	}
-	u.mouse.frame()
+	u.keyboard.frame()
 	return nil
 }
 
@@ -265,18 +266,16 @@ func (u *uinput) scroll(_ context.Context, dx, dy float64) error {
 func (u *uinput) forget() { u.pixels, u.turns, u.notches = remainder{}, remainder{}, remainder{} }
 
 // press implements Device. With a known layout the viewer's locks are in its letters, so its lock keys are left out.
-func (u *uinput) press(_ context.Context, c command) (number byte, err error) {
+func (u *uinput) press(ctx context.Context, c command) (number byte, err error) {
 	if c.kind == button {
-		u.flush(&u.pointer)
-		u.pointer.press(buttons[c.code], true)
+		u.keyboard.press(buttons[c.code], true)
 		return byte(c.code), nil
 	}
-	u.flush(&u.keyboard)
 	switch {
 	case !u.american:
 	case c.letter != 0:
-		if key, ok := u.letter(c.letter); ok {
-			return key, nil
+		if number, ok, err := u.letter(ctx, c.letter); ok || err != nil {
+			return number, err
 		}
 	case c.locks&LocksKnown != 0 && (c.code == capsLock || c.code == numLock):
 		return 0, nil
@@ -285,34 +284,54 @@ func (u *uinput) press(_ context.Context, c command) (number byte, err error) {
 		u.lost++
 		return 0, nil
 	}
+	if err := u.room(ctx, keyEvents); err != nil {
+		return 0, err
+	}
 	u.strike(c.code, true)
 	return byte(c.code), nil
 }
 
+// room waits until there is room for events of a key.
+func (u *uinput) room(ctx context.Context, events int) error {
+	if u.pace.AllowN(time.Now(), events) {
+		return nil
+	}
+	if err := u.keyboard.write(); err != nil {
+		return err
+	}
+	return u.pace.WaitN(ctx, events)
+}
+
 // letter presses the key of a letter, with Shift or without it. It returns the key's code.
-func (u *uinput) letter(letter rune) (code byte, ok bool) {
-	held := []uint32{}
+func (u *uinput) letter(ctx context.Context, letter rune) (code byte, ok bool, err error) {
+	var held []uint32
 	var mods byte
 	for _, shift := range []uint32{shiftLeft, shiftRight} {
 		if u.down[shift] {
 			held, mods = append(held, shift), modShift
 		}
 	}
-	key, ok := u.keymap.find(letter, 0, mods)
-	if ok {
-		u.strike(uint32(key-keyOffset), true)
-		return key - keyOffset, true
+	if key, ok := u.keymap.find(letter, 0, mods); ok {
+		code = key - keyOffset
+		if err := u.room(ctx, keyEvents); err != nil {
+			return 0, false, err
+		}
+		u.strike(uint32(code), true)
+		return code, true, nil
 	}
-	key, ok = u.keymap.find(letter, 0, mods^modShift)
+	key, ok := u.keymap.find(letter, 0, mods^modShift)
 	if !ok {
-		return 0, false
+		return 0, false, nil
 	}
 	code = key - keyOffset
+	if err := u.room(ctx, shiftEvents); err != nil {
+		return 0, false, err
+	}
 	if len(held) == 0 {
 		u.keyboard.press(shiftLeft, true)
 		u.strike(uint32(code), true)
 		u.keyboard.press(shiftLeft, false)
-		return code, true
+		return code, true, nil
 	}
 	for _, shift := range held {
 		u.keyboard.press(shift, false)
@@ -321,7 +340,7 @@ func (u *uinput) letter(letter rune) (code byte, ok bool) {
 	for _, shift := range held {
 		u.keyboard.press(shift, true)
 	}
-	return code, true
+	return code, true, nil
 }
 
 // strike presses or releases a key. A second letter of the same key begins with its release.
@@ -336,12 +355,10 @@ func (u *uinput) strike(code uint32, pressed bool) {
 // release implements Device.
 func (u *uinput) release(k kind, number byte) {
 	if k == button {
-		u.flush(&u.pointer)
-		u.pointer.press(buttons[uint32(number)], false)
+		u.keyboard.press(buttons[uint32(number)], false)
 		return
 	}
 	if u.down[uint32(number)] {
-		u.flush(&u.keyboard)
 		u.strike(uint32(number), false)
 	}
 }
@@ -364,7 +381,7 @@ func (u *uinput) text(ctx context.Context, text string) error {
 
 // sync implements Device. The kernel has taken the events when they are written.
 func (u *uinput) sync(context.Context) error {
-	return errors.Join(u.keyboard.write(), u.mouse.write(), u.pointer.write())
+	return errors.Join(u.keyboard.write(), u.mouse.write())
 }
 
 // wait implements Device.
@@ -389,9 +406,9 @@ func (u *uinput) refused() int {
 
 // close implements Device. The kernel then removes the devices.
 func (u *uinput) close() {
-	for _, e := range []*events{&u.keyboard, &u.mouse, &u.pointer} {
+	for _, e := range []*events{&u.keyboard, &u.mouse} {
 		if e.node != nil {
-			_ = e.node.Close()
+			_ = e.Close()
 		}
 	}
 }
