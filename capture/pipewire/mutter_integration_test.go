@@ -70,8 +70,11 @@ func color(t *testing.T, s capture.Source) {
 		}
 		good := f.Bounds().Size() == image.Pt(640, 360)
 		for _, at := range []image.Point{{X: 1, Y: 1}, {X: 638, Y: 358}, {X: 320, Y: 180}} {
-			px := f.Pix[at.Y*f.Stride+4*at.X:]
-			good = good && px[0] == 0x56 && px[1] == 0x34 && px[2] == 0x12
+			for i, want := range []int{0x56, 0x34, 0x12} {
+				// foot 1.21 blends by brightness, which makes a dark color a little darker.
+				got := int(f.Pix[at.Y*f.Stride+4*at.X+i])
+				good = good && got > want-8 && got < want+8
+			}
 		}
 		f.Release()
 		if good {
