@@ -202,7 +202,9 @@ func (p *program) checkCursor(t *testing.T, cfg Config) {
 		t.Fatal(err)
 	}
 	defer func() { _ = pointer.Close() }()
-	first := capturetest.PointerUntil(t, pointer, time.Minute, "visible", func(p capture.Pointer) bool { return p.Visible })
+	first := capturetest.PointerUntil(t, pointer, time.Minute, "visible", func(p capture.Pointer) bool {
+		return p.Visible
+	})
 	if s := first.Shape; s == nil || s.Width != 64 || [4]byte(s.Pix) != [4]byte{0, 0, 255, 255} || s.Pix[4*8+3] != 0 {
 		t.Errorf("got the shape %+v", s)
 	}

@@ -69,9 +69,9 @@ type UInputConfig struct {
 // uinput is two devices of the Linux kernel as a Device. Whatever runs on the host's screen takes their input: a
 // compositor, an X server or the console. Positions are on all its screens.
 //
-// Programs read one device after the other, so the order of events on two devices is lost. The keyboard has the buttons,
-// the positions and the wheel as well: a click comes before what is typed after it. The mouse is for motions, which a
-// device with positions cannot have.
+// Programs read one device after the other, so the order of events on two devices is lost. The keyboard has the
+// buttons, the positions and the wheel as well: a click comes before what is typed after it. The mouse is for motions,
+// which a device with positions cannot have.
 type uinput struct {
 	keyboard, mouse        events
 	pace                   *rate.Limiter

@@ -43,7 +43,7 @@ func (f *Framebuffer) Close() {
 
 // Framebuffer exports a framebuffer. No handle is left in the card, also after an error.
 //
-// Drivers of servers' graphics export no DMA-BUF, and those of some virtual machines let no program map it. Programs
+// Drivers of servers' graphics export no DMA-BUF, and some drivers of virtual machines let no program map it. Programs
 // may still map the buffer by the card's own file. That file gives more rights than the daemon needs, so the pixels are
 // copied: the copy is valid until the next call for the framebuffer.
 func (c *Card) Framebuffer(id uint32) (*Framebuffer, error) {
