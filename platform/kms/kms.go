@@ -4,7 +4,8 @@
 // The kernel gives these buffers only to processes with CAP_SYS_ADMIN, which the daemon must not have. So a Helper is a
 // small process that alone has this capability. It answers on a Unix socket, whose messages keep their boundaries
 // (SOCK_SEQPACKET): a request and an answer are one message of JSON each. Buffers come with the answer, as descriptors
-// of DMA-BUFs. The helper reads no pixels, and changes nothing on the card.
+// of DMA-BUFs, or of files in memory where the card has no DMA-BUF that programs can map. The helper changes nothing on
+// the card.
 package kms
 
 import (

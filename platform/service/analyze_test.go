@@ -129,13 +129,14 @@ func TestSystemdTakesTheUnitsOfTheFleet(t *testing.T) {
 func TestSystemdTakesTheUnitsForGraphicsCards(t *testing.T) {
 	analyze, binary := analyzer(t)
 	dir := t.TempDir()
-	for _, name := range []string{"wavry-host-kms.service", "wavry-host-kms.socket"} {
-		text, err := os.ReadFile("../../deploy/systemd/" + name)
-		if err != nil {
-			t.Fatal(err)
+	for name, render := range map[string]func(Spec) (string, error){
+		"wavry-host-kms.service": KMSUnit, "wavry-host-kms.socket": KMSSocket,
+	} {
+		unit, err := render(Spec{Binary: binary})
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), []byte(unit), 0o644)
 		}
-		unit := strings.ReplaceAll(string(text), "/usr/bin/wavry-host", binary)
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(unit), 0o644); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -52,7 +52,8 @@ func TestInstallIntoImage(t *testing.T) {
 	}{
 		{Systemd, []string{
 			"etc/systemd/system/wavry-host.service", "etc/systemd/system/wavry-host-desktop.service",
-			"etc/systemd/system/wavry-host-desktop.socket", "etc/needrestart/conf.d/wavry-host.conf",
+			"etc/systemd/system/wavry-host-desktop.socket", "etc/systemd/system/wavry-host-kms.service",
+			"etc/systemd/system/wavry-host-kms.socket", "etc/needrestart/conf.d/wavry-host.conf",
 			"etc/sysusers.d/wavry-host.conf",
 		}},
 		{Launchd, []string{"Library/LaunchAgents/org.wavry.host.plist"}},
@@ -238,7 +239,8 @@ func TestSystemdStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"systemctl disable --now wavry-host.service wavry-host-desktop.socket wavry-host-desktop.service",
+		"systemctl disable --now wavry-host.service wavry-host-desktop.socket wavry-host-desktop.service " +
+			"wavry-host-kms.socket wavry-host-kms.service",
 		"systemctl daemon-reload",
 	}
 	if !slices.Equal(h.ran, want) {

@@ -33,6 +33,8 @@ func TestGoldenDescriptions(t *testing.T) {
 		{"../../deploy/systemd/user/wavry-host.service", func() (string, error) { return Unit(Spec{Session: true}) }},
 		{"../../deploy/systemd/wavry-host-desktop.service", func() (string, error) { return DesktopUnit(Spec{}) }},
 		{"../../deploy/systemd/wavry-host-desktop.socket", func() (string, error) { return DesktopSocket(Spec{}) }},
+		{"../../deploy/systemd/wavry-host-kms.service", func() (string, error) { return KMSUnit(Spec{}) }},
+		{"../../deploy/systemd/wavry-host-kms.socket", func() (string, error) { return KMSSocket(Spec{}) }},
 		{
 			"../../deploy/systemd/user/wavry-host-desktop.service",
 			func() (string, error) { return DesktopUnit(Spec{Session: true}) },

@@ -26,35 +26,31 @@ func (s *systemd) unit() string { return s.cfg.Spec.Name + ".service" }
 // desktop is the name of a unit of the virtual display.
 func (s *systemd) desktop(kind string) string { return s.cfg.Spec.Name + "-desktop" + kind }
 
+// kms is the name of a unit of the helper for graphics cards. Only an operator enables it.
+func (s *systemd) kms(kind string) string { return s.cfg.Spec.Name + "-kms" + kind }
+
 func (s *systemd) files() ([]file, error) {
-	unit, err := Unit(s.cfg.Spec)
-	if err != nil {
-		return nil, err
-	}
-	desktop, err := DesktopUnit(s.cfg.Spec)
-	if err != nil {
-		return nil, err
-	}
-	socket, err := DesktopSocket(s.cfg.Spec)
-	if err != nil {
-		return nil, err
-	}
 	folder := "/etc/systemd/system"
 	if s.cfg.Spec.Session {
 		folder = filepath.Join(s.cfg.Home, ".config/systemd/user")
 	}
-	units := []file{
-		{filepath.Join(folder, s.unit()), unit},
-		{filepath.Join(folder, s.desktop(".service")), desktop},
-		{filepath.Join(folder, s.desktop(".socket")), socket},
+	var all []file
+	add := func(name string, render func(Spec) (string, error)) error {
+		text, err := render(s.cfg.Spec)
+		all = append(all, file{filepath.Join(folder, name), text})
+		return err
 	}
-	if s.cfg.Spec.Session {
-		return units, nil
+	err := errors.Join(
+		add(s.unit(), Unit), add(s.desktop(".service"), DesktopUnit), add(s.desktop(".socket"), DesktopSocket),
+	)
+	if s.cfg.Spec.Session || err != nil {
+		return all, err
 	}
-	return append(units,
+	err = errors.Join(add(s.kms(".service"), KMSUnit), add(s.kms(".socket"), KMSSocket))
+	return append(all,
 		file{filepath.Join("/etc/needrestart/conf.d", s.cfg.Spec.Name+".conf"), needrestart(s.cfg.Spec)},
 		file{filepath.Join("/etc/sysusers.d", s.cfg.Spec.Name+".conf"), sysusers(s.cfg.Spec)},
-	), nil
+	), err
 }
 
 func (s *systemd) check(ctx context.Context) error {
@@ -144,6 +140,9 @@ func (s *systemd) addUser(ctx context.Context, name, folder string) (bool, error
 
 func (s *systemd) deactivate(ctx context.Context) error {
 	all := []string{s.unit(), s.desktop(".socket"), s.desktop(".service")}
+	if !s.cfg.Spec.Session {
+		all = append(all, s.kms(".socket"), s.kms(".service"))
+	}
 	if _, err := s.systemctl(ctx, append([]string{"disable", "--now"}, all...)...); err != nil {
 		return err
 	}

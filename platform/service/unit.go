@@ -17,6 +17,12 @@ var desktopText string
 //go:embed desktopsocket.tmpl
 var desktopSocketText string
 
+//go:embed kms.tmpl
+var kmsText string
+
+//go:embed kmssocket.tmpl
+var kmsSocketText string
+
 // Unit returns the systemd unit of s.
 func Unit(s Spec) (string, error) { return render(s, unitText) }
 
@@ -26,6 +32,12 @@ func DesktopUnit(s Spec) (string, error) { return render(s, desktopText) }
 
 // DesktopSocket returns the systemd socket unit that starts the virtual display when the daemon attaches to it.
 func DesktopSocket(s Spec) (string, error) { return render(s, desktopSocketText) }
+
+// KMSUnit returns the systemd unit of the helper for graphics cards.
+func KMSUnit(s Spec) (string, error) { return render(s, kmsText) }
+
+// KMSSocket returns the systemd socket unit that starts the helper for graphics cards. An operator switches it on.
+func KMSSocket(s Spec) (string, error) { return render(s, kmsSocketText) }
 
 func render(s Spec, text string) (string, error) {
 	if err := s.Validate(); err != nil {
@@ -44,11 +56,12 @@ func render(s Spec, text string) (string, error) {
 	var b strings.Builder
 	err = tmpl.Execute(&b, struct {
 		Spec
-		Exec, Check, Desktop         string
+		Exec, Check, Desktop, Helper string
 		WatchdogSeconds, StopSeconds int
 		ExitUsage, ExitConfig        int
 	}{
 		s, strings.Join(words, " "), strings.Join(check, " "), words[0] + " desktop run",
+		words[0] + " kms-helper",
 		int(s.Watchdog.Seconds()), int(s.StopTimeout.Seconds()), ExitUsage, ExitConfig,
 	})
 	return b.String(), err
