@@ -83,10 +83,14 @@ func stand(as string) int {
 		var pid bytes.Buffer
 		// The shell ends once its output is closed by the program: by then, the program is out of the shell's group.
 		script := `echo $(setsid sh -c 'echo $$; exec sleep 60 >/dev/null 2>&1' &)`
-		shell := Command{Program: "sh", Args: []string{"-c", script}, Stdout: &pid}
+		shell := Command{Program: "sh", Args: []string{"-c", script}, Env: []string{"MARK=own"}, Stdout: &pid}
 		if err := Run(context.Background(), shell); err != nil {
 			say(err)
 			return 1
+		}
+		if len(os.Args) > 2 {
+			say("ended", EndWith("MARK=none"), EndWith("MARK=own"), strings.TrimSpace(pid.String()))
+			return 0
 		}
 		say("ended", EndDescendants(), strings.TrimSpace(pid.String()))
 	case "as-launcher":
@@ -292,13 +296,15 @@ func copyFile(to, from string) error {
 
 // A program that its parent left in the background ends with the desktop.
 func TestDescendantsEnd(t *testing.T) {
-	var out bytes.Buffer
-	err := Run(within(t), Command{Program: os.Args[0], Args: []string{"as-supervisor"}, Stdout: &out})
-	pid, ok := strings.CutPrefix(strings.TrimSpace(out.String()), "ended 1 ")
-	if err != nil || !ok {
-		t.Fatalf("%v: %s", err, &out)
+	for args, want := range map[string]string{"as-supervisor": "ended 1 ", "as-supervisor by-mark": "ended 0 1 "} {
+		var out bytes.Buffer
+		err := Run(within(t), Command{Program: os.Args[0], Args: strings.Fields(args), Stdout: &out})
+		pid, ok := strings.CutPrefix(strings.TrimSpace(out.String()), want)
+		if err != nil || !ok {
+			t.Fatalf("%s: %v: %s", args, err, &out)
+		}
+		gone(t, pid)
 	}
-	gone(t, pid)
 }
 
 // A supervisor that is detached is in a session of its own.

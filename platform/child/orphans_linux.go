@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,16 +35,37 @@ func EndDescendants() int {
 		if len(left) == 0 {
 			return len(ended)
 		}
-		signal := syscall.SIGTERM
-		if time.Since(begun) > stopTime {
-			signal = syscall.SIGKILL
+		endEach(left, ended, time.Since(begun))
+	}
+}
+
+// EndWith ends the descendants of this process that have an entry such as "NAME=value" in their environment, politely
+// at first, and returns how many it had to end.
+func EndWith(entry string) int {
+	ended := make(map[int]bool)
+	for begun := time.Now(); ; time.Sleep(orphanPause) {
+		left := slices.DeleteFunc(descendants(os.Getpid()), func(pid int) bool {
+			environ, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) // empty once the process has ended
+			return !slices.Contains(strings.Split(string(environ), "\x00"), entry)
+		})
+		if len(left) == 0 {
+			return len(ended)
 		}
-		for _, pid := range left {
-			if !ended[pid] || signal == syscall.SIGKILL {
-				_ = syscall.Kill(pid, signal)
-			}
-			ended[pid] = true
+		endEach(left, ended, time.Since(begun))
+	}
+}
+
+// endEach ends processes politely, and kills them if they take too long. ended has the processes that were signaled.
+func endEach(processes []int, ended map[int]bool, took time.Duration) {
+	signal := syscall.SIGTERM
+	if took > stopTime {
+		signal = syscall.SIGKILL
+	}
+	for _, pid := range processes {
+		if !ended[pid] || signal == syscall.SIGKILL {
+			_ = syscall.Kill(pid, signal)
 		}
+		ended[pid] = true
 	}
 }
 

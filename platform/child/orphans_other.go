@@ -8,5 +8,8 @@ func Adopt() error { return nil }
 // EndDescendants does nothing.
 func EndDescendants() int { return 0 }
 
+// EndWith does nothing.
+func EndWith(string) int { return 0 }
+
 // ReapOrphans does nothing.
 func ReapOrphans([]int) []int { return nil }
