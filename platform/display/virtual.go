@@ -56,8 +56,8 @@ type VirtualConfig struct {
 	// DPI is the stated number of pixels per inch. It defaults to 96.
 	DPI int
 	// Programs are started on the display if they are installed, each as a program and its arguments. They are restarted
-	// when they end. The default is a terminal, a clock and a pair of eyes, so that something moves. If none is installed,
-	// the display stays empty.
+	// when they end. The default is a terminal, a clock and a pair of eyes, so that something moves: of these, what is
+	// installed. If none is installed, the display stays empty.
 	Programs [][]string
 }
 
@@ -66,6 +66,7 @@ type VirtualConfig struct {
 type Virtual struct {
 	cfg       VirtualConfig
 	log       *slog.Logger
+	missing   []string
 	dir       string
 	cookie    []byte
 	number    int
@@ -89,13 +90,20 @@ func StartVirtual(ctx context.Context, cfg VirtualConfig, log *slog.Logger) (*Vi
 	if cfg.DPI < 24 || cfg.DPI > 960 {
 		return nil, fmt.Errorf("display: virtual resolution %d dpi is not between 24 and 960", cfg.DPI)
 	}
-	if cfg.Programs == nil {
-		cfg.Programs = defaultPrograms
-	}
 	if child.Find("Xvfb") != nil {
 		return nil, ErrNoServer
 	}
-	v := &Virtual{cfg: cfg, log: log, number: -1}
+	var missing []string
+	for _, args := range cfg.Programs {
+		if child.Find(args[0]) != nil {
+			missing = append(missing, args[0])
+			log.Warn("program for the virtual display is not installed", "program", args[0])
+		}
+	}
+	if cfg.Programs == nil {
+		cfg.Programs = defaultPrograms
+	}
+	v := &Virtual{cfg: cfg, log: log, number: -1, missing: missing}
 	if err := v.start(ctx); err != nil {
 		_ = v.Close() // its output is not needed
 		return nil, err
@@ -138,6 +146,9 @@ func (v *Virtual) Authority() string { return filepath.Join(v.dir, "authority") 
 
 // Cookie is the secret that a client must present.
 func (v *Virtual) Cookie() []byte { return v.cookie }
+
+// Missing lists the programs of the configuration that are not installed.
+func (v *Virtual) Missing() []string { return v.missing }
 
 // Size is the size with which the display starts, in pixels.
 func (v *Virtual) Size() (width, height int) { return v.cfg.Width, v.cfg.Height }
