@@ -116,11 +116,14 @@ type Displays struct {
 	// VirtualKeep is the time for which a virtual display outlives the daemon; 0 for no limit.
 	VirtualKeep   time.Duration
 	VirtualSocket string
-	Cursor        bool
-	FPS           int
-	Bitrate       Bitrate
-	MaxEncodings  int
-	Rules         []DisplayRule
+	// VirtualPrograms are command lines; empty for the usual programs.
+	VirtualPrograms []string
+	Virtual         []VirtualItem
+	Cursor          bool
+	FPS             int
+	Bitrate         Bitrate
+	MaxEncodings    int
+	Rules           []DisplayRule
 }
 
 // Bitrate bounds the bitrate of a viewer, in bits per second.

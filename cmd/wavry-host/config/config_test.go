@@ -292,7 +292,8 @@ func fullConfig() Config {
 
 // nested are the settings that files of one level cannot have.
 var nested = []string{
-	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "host.labels", "host.probe_interval",
+	"api.socket", "displays.virtual_keep", "displays.virtual_socket", "displays.virtual_programs", "displays.virtual",
+	"host.labels", "host.probe_interval",
 	"encoding.av1", "host.source_url", "sessions.drain_postpone", "sessions.metric_labels",
 	"fleet.url", "input.uinput",
 	"fleet.credentials_file", "fleet.key_file", "fleet.ca_file", "fleet.role", "fleet.address", "fleet.insecure",

@@ -26,6 +26,7 @@ func (c *Config) conflicts() []Conflict {
 	c.credentialConflicts(&found)
 	c.reachConflicts(&found)
 	c.bitrateConflicts(&found)
+	c.virtualConflicts(&found)
 	if c.Webhook.URL != "" && c.Webhook.SecretFile == "" {
 		found.add("events are signed: it requires webhook.secret_file", "webhook.url", "webhook.secret_file")
 	}

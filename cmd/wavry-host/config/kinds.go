@@ -311,7 +311,7 @@ func role() kind[string] { return oneOf(Roles()...) }
 // displayID is an ID of a display. X displays have the name that DISPLAY has, including host and screen. The name of a
 // monitor may follow.
 var displayID = regexp.MustCompile(
-	`^(auto|virtual|synthetic(:(scroll|full|busy|still))?|` +
+	`^(auto|virtual(:[a-z0-9-]{1,36})?|synthetic(:(scroll|full|busy|still))?|` +
 		`x11[A-Za-z0-9.-]*:[0-9]{1,5}(\.[0-9]{1,2})?(@[A-Za-z0-9._-]{1,48})?|` +
 		`(wayland|pipewire):[A-Za-z0-9._-]{1,48}@[A-Za-z0-9._-]{1,48}|pipewire:portal|` +
 		`kms:[A-Za-z0-9._:-]{1,48}@[A-Za-z0-9._-]{1,48}|darwin:[0-9A-F-]{36}|screenshot:[0-9]{1,2})$`,

@@ -21,12 +21,14 @@ func displayTable() []Setting {
 	rate := func(c *Config) *Bitrate { return &c.Displays.Bitrate }
 	viewer := func() kind[int] { return bitrate(lowestBitrate, highestBitrate) }
 	return []Setting{
-		one("displays.default", Auto, text("display", "auto, virtual, synthetic, x11:N, wayland:NAME@OUTPUT, "+
-			"pipewire:gnome@MONITOR, pipewire:portal, kms:CARD@CONNECTOR, darwin:UUID or screenshot:N", isDisplay),
+		one("displays.default", Auto, text("display", "auto, virtual, virtual:NAME, synthetic, x11:N, "+
+			"wayland:NAME@OUTPUT, pipewire:gnome@MONITOR, pipewire:portal, kms:CARD@CONNECTOR, darwin:UUID or screenshot:N",
+			isDisplay),
 			func(c *Config) *string { return &c.Displays.Default },
 			"Default display of viewers: an ID that \"wavry-host displays\" lists, such as x11:0 or wayland:wayland-1@DP-1; "+
-				"virtual for a virtual display; synthetic for the test pattern, and synthetic:busy for a pattern as hard to "+
-				"encode as a game; auto for the first existing display, or a virtual one if there is none.").
+				"virtual for a virtual display, and virtual:NAME for a display or group of displays.virtual; synthetic for the "+
+				"test pattern, and synthetic:busy for a pattern as hard to encode as a game; auto for the first existing "+
+				"display, or a virtual one if there is none.").
 			was("display").withFlag("display"),
 		one("displays.virtual_size", "1280x720", pixels(), func(c *Config) *Size { return &c.Displays.VirtualSize },
 			"Size of the virtual display and of the test pattern.").was("virtual_size").withFlag("virtual-size"),
@@ -38,6 +40,16 @@ func displayTable() []Setting {
 			"Unix socket of the virtual display, by which a restarted daemon finds it. auto is the socket of the unit "+
 				"wavry-host-desktop.socket, else desktop.sock next to the token that the daemon makes, or control.sock in "+
 				"wavry-host-desktop of XDG_RUNTIME_DIR."),
+		many("displays.virtual_programs", commandAllowed, isCommand,
+			func(c *Config) *[]string { return &c.Displays.VirtualPrograms },
+			"Programs of the virtual display, as command lines such as xfce4-session. They are started with the display, and "+
+				"again when they end. Without any, a terminal, a clock and a pair of eyes are started."),
+		of("displays.virtual", func(c *Config) target { return virtualItems(&c.Displays.Virtual) },
+			"Virtual displays that start when a session or a reservation requests them. Each item has a name, which makes "+
+				"the ID virtual:NAME, and some of: count (above 1 it is a group of displays with the IDs virtual:NAME-1 to "+
+				"virtual:NAME-COUNT, and a request for virtual:NAME gets a free one), size, programs, and keep (how long an "+
+				"unused display continues: 10 minutes by default, or unlimited). The first item is the default display if "+
+				"displays.default is auto and the machine has no other display."),
 		one("displays.cursor", "true", boolean(), func(c *Config) *bool { return &c.Displays.Cursor },
 			"Whether the picture contains the cursor.").was("cursor").live(),
 		one("displays.fps", "60", number(1, 240), func(c *Config) *int { return &c.Displays.FPS },

@@ -84,7 +84,9 @@ func candidates(s Setting) []string {
 		"wss://g/ws", "https://a.example", "[]", "[a]", "[1]", "[[a]]", "[null]", "[192.0.2.1]",
 		"[192.0.2.0/24]", "[https://a.example]",
 		"{}", "{a: 1}", "[{}]", "[{a: 1}]", "[{urls: [stun:a]}]", "[{display: a, fps: 3}]", "[{keys: /k, audience: a}]",
-		"[{name: a, role: viewer}]", "!!binary aGk=", "2026-11-28", "!!str 3", "!!int \"3\"", "&a 3", "!x 3", s.Default,
+		"[{name: a, role: viewer}]", "[{name: a-1, count: 2, size: 640x480, programs: [xterm -e top], keep: unlimited}]",
+		"[{name: A}]", "[{name: a, count: 65}]", "[{name: a, size: 641x480}]", "[{name: a, programs: [a &]}]", "[{count: 2}]",
+		"!!binary aGk=", "2026-11-28", "!!str 3", "!!int \"3\"", "&a 3", "!x 3", s.Default,
 	}
 	if s.Default == "" {
 		all = all[:len(all)-1]
