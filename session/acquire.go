@@ -21,6 +21,11 @@ func cursorFor(d Display, o Offer) capture.CursorMode {
 // acquire returns a feed of a display for the viewer of an offer in a format, at the encoding that suits a bitrate to
 // start at. A pointer that cannot be had apart is in the picture. A probe sees what others see.
 func (p *opener) acquire(ctx context.Context, d Display, o Offer, format encode.Format, start int) (*feed, error) {
+	unhold, err := d.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.choice = choice{}
 	f := &feed{display: d, format: format, ceiling: p.conf.get().rule(d.ID).MaxBitrate}
 	cursor := cursorFor(d, o)
 	if cursor == capture.CursorHidden {
@@ -43,6 +48,7 @@ func (p *opener) acquire(ctx context.Context, d Display, o Offer, format encode.
 	if err != nil {
 		p.watched.remove(d.ID)
 		closePointer()
+		unhold()
 		return nil, refusedByPool(err)
 	}
 	f.source, f.on = source, source.Pick(format, start)
@@ -50,6 +56,10 @@ func (p *opener) acquire(ctx context.Context, d Display, o Offer, format encode.
 		p.watched.remove(d.ID)
 		p.pool.Release(source, format)
 		closePointer()
+		if d.Hold != nil { // its server may end, and another one take its place
+			p.pool.Vacate(d.ID)
+		}
+		unhold()
 	}
 	return f, nil
 }

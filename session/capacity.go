@@ -30,8 +30,12 @@ func (c *capacity) request(d Display, ceiling int, format encode.Format) admissi
 	if cfg.FixedBitrate > 0 {
 		p.BitsPerSecond = cfg.FixedBitrate
 	}
+	viewers := rule.MaxViewers
+	if d.alone {
+		viewers = 1
+	}
 	return admission.Request{
-		Display: d.ID, Format: format, Viewers: rule.MaxViewers, Profile: p,
+		Display: d.ID, Format: format, Viewers: viewers, Profile: p,
 		Weight: cmp.Or(rule.Weight, defaultWeight),
 	}
 }

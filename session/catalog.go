@@ -44,18 +44,33 @@ func (c *catalog) list(ctx context.Context) []Display {
 	return slices.DeleteFunc(list, func(d Display) bool { return cfg.rule(d.ID).Hidden })
 }
 
-// find returns the display with an ID, or the default one.
+// find returns the display with an ID, or the default one. The ID of a group gives a display that stands for it.
 func (c *catalog) find(ctx context.Context, id string) (Display, error) {
 	displays := c.list(ctx)
 	if id == "default" && len(displays) > 0 {
-		return displays[0], nil
+		id = standard(displays)
 	}
 	for _, d := range displays {
 		if d.ID == id {
 			return d, nil
 		}
 	}
+	if d, ok := groupOf(displays, id); ok {
+		return d, nil
+	}
 	return Display{}, fmt.Errorf("%w: %.80q", ErrUnknownDisplay, id)
+}
+
+// standard returns the ID of the default display, or of the group that it stands for.
+func standard(displays []Display) string {
+	switch {
+	case len(displays) == 0:
+		return ""
+	case displays[0].ForGroup:
+		return displays[0].Group
+	default:
+		return displays[0].ID
+	}
 }
 
 // largest returns the largest picture that a viewer of display d may be sent, whose picture has a given size at

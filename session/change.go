@@ -43,10 +43,11 @@ func (m *Manager) Change(ctx context.Context, id string, c Change) (Snapshot, er
 // show begins to move a session to another display.
 func (p *opener) show(ctx context.Context, h *session, display string) (err error) {
 	d, err := p.catalog.find(ctx, display)
-	if err != nil || d.ID == h.sub.display() {
+	here := h.sub.feed().display
+	if err != nil || d.ID == here.ID || len(d.members) > 0 && d.ID == here.Group {
 		return err
 	}
-	undo, err := p.registry.depart(h, d, h.limits.ownCeiling(), h.sub.feed().format)
+	d, undo, err := p.registry.depart(h, d, h.limits.ownCeiling(), h.sub.feed().format)
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func (p *opener) conditions(s *session, here *feed, free float64) codec.Conditio
 // change begins to move a viewer to another codec. Its pictures come from the current encoding until the other one has
 // a keyframe.
 func (p *opener) change(ctx context.Context, s *session, here *feed, to codec.Choice) (err error) {
-	undo, err := p.registry.depart(s, here.display, s.limits.ownCeiling(), to.Format)
+	_, undo, err := p.registry.depart(s, here.display, s.limits.ownCeiling(), to.Format)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	}
 	entry := o
 	entry.MaxBitrate = lowest(o.MaxBitrate, asked.MaxBitrate(format))
-	t, err := p.registry.admit(ctx, entry, display, format)
+	t, display, err := p.registry.admit(ctx, entry, display, format)
 	if err != nil {
 		return Answer{}, err
 	}

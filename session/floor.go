@@ -295,7 +295,7 @@ func (f *floor) review(now time.Time) (lacking []*inputChannel) {
 	for display, s := range f.states {
 		h := s.holder
 		switch {
-		case h == nil && now.Sub(s.lastInput) >= injectorLinger:
+		case h == nil && now.Sub(s.lastInput) >= s.linger:
 			s.cancel()
 			delete(f.states, display)
 		case h == nil:

@@ -20,6 +20,10 @@ func (f *floor) state(display Display, spare spareInjector) *floorState {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &floorState{
 		display: display.ID, injector: spare.injector, losses: spare.injector.Losses(), cancel: cancel,
+		linger: injectorLinger,
+	}
+	if display.Hold != nil {
+		s.linger = time.Nanosecond // its server may end soon
 	}
 	f.states[display.ID] = s
 	f.wg.Go(func() { f.run(ctx, display.ID, spare.injector) }) // unguarded: run guards the injector

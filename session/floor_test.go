@@ -407,6 +407,20 @@ func TestInputIsOpenBeforeTheFirstKey(t *testing.T) {
 		if c.keys.closed != 1 || other.closed != 1 {
 			t.Errorf("%d and %d inputs are closed without viewers; want both", c.keys.closed, other.closed)
 		}
+
+		// The server of a display that runs while something holds it may end soon.
+		desk := &keyboard{}
+		v.shows(Display{ID: "desk", Input: desk.open, Hold: func(context.Context, bool) (func(), error) { return nil, nil }})
+		open(v)
+		sweep(3 * injectorLinger)
+		if desk.opened != 1 || desk.closed != 0 {
+			t.Errorf("with a viewer, input is opened %d times and closed %d times", desk.opened, desk.closed)
+		}
+		c.channelClosed(v.inputChannel, v.input)
+		sweep(time.Second)
+		if desk.closed != 1 {
+			t.Error("input of a display that may end stays open without viewers")
+		}
 	})
 }
 

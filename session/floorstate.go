@@ -16,6 +16,7 @@ type floorState struct {
 	lastInput time.Time     // of the holder, or when it got control; when the display became free
 	injector  Injector
 	cancel    context.CancelFunc
+	linger    time.Duration // how long the injector stays open while nobody may control the display
 
 	losses uint64 // what the injector counted at the last look
 

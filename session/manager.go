@@ -213,10 +213,12 @@ func (m *Manager) Host() Host {
 		h.Load = &l
 	}
 	h.ICEServers = m.relays.Status()
-	for _, d := range m.catalog.list(context.Background()) {
+	displays := m.catalog.list(context.Background())
+	h.Default = standard(displays)
+	for _, d := range displays {
 		i := DisplayInfo{
 			ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height,
-			Layout: d.Layout, State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason,
+			Layout: d.Layout, Group: d.Group, State: cmp.Or(d.State, pipeline.Idle.String()), Reason: d.Reason,
 			Most: m.conf.get().rule(d.ID).MaxViewers,
 		}
 		i.Resizable = d.resizable(m.conf.get())

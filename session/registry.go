@@ -31,6 +31,7 @@ type registry struct {
 	probes map[string]*session
 	// reserved counts the reservations by their labels.
 	reserved map[string]tally
+	groups   groups
 	// admission answers whether there is room; loads is the memory of its snapshots.
 	admission *admission.Admitter
 	loads     []admission.Session
@@ -51,7 +52,7 @@ func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, f *floor
 	r := &registry{
 		log: log, met: m, emit: emit, floor: f, capacity: c, wake: newSignal(),
 		sessions: make(map[string]*session), probes: make(map[string]*session),
-		reserved: make(map[string]tally),
+		reserved: make(map[string]tally), groups: newGroups(),
 	}
 	r.admission = admission.New(newID, r.reservationEnded)
 	return r
@@ -148,58 +149,6 @@ func (r *registry) localStart() int {
 	return min(cfg.LocalStartBitrate, cfg.Uplink/(len(r.sessions)+1))
 }
 
-// admit returns a ticket for a session that is to be created, and adds to wg. It first ends a session that must make
-// room.
-func (r *registry) admit(ctx context.Context, o Offer, d Display, format encode.Format) (*admission.Ticket, error) {
-	const tries = 3 // each ends a session; others may be faster to take its place
-	for try := 1; ; try++ {
-		t, replace, err := r.tryAdmit(o, d, format, try < tries)
-		if replace == nil {
-			return t, err
-		}
-		select {
-		case <-replace.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// tryAdmit is admit, except that it begins to end the session that must make room, and returns that session.
-func (r *registry) tryAdmit(
-	o Offer, d Display, format encode.Format, mayReplace bool,
-) (t *admission.Ticket, replace *session, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.host.closed() {
-		return nil, nil, ErrDraining
-	}
-	if o.Probe {
-		r.wg.Add(1)
-		return &admission.Ticket{}, nil, nil
-	}
-	ceiling := o.MaxBitrate
-	if l, ok := r.admission.Reservation(o.Reservation); ok && l.MaxBitrate != 0 {
-		ceiling = l.MaxBitrate
-	}
-	q := r.capacity.request(d, ceiling, format)
-	q.Reservation, q.Owner, q.Guest, q.MaxSessions = o.Reservation, o.Owner, o.Guest, o.MaxSessions
-	t, id, err := r.admission.Admit(q, r.snapshot(format), mayReplace)
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case id != "":
-		replace = r.sessions[id]
-		if !replace.ending {
-			r.beginEnd(replace, EndReplaced)
-		}
-		return nil, replace, nil
-	default:
-		r.wg.Add(1)
-		return t, nil, nil
-	}
-}
-
 // add begins a session that a ticket was for.
 func (r *registry) add(v *viewer, t *admission.Ticket) {
 	r.mu.Lock()
@@ -210,6 +159,7 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 	} else {
 		r.admission.Use(t, v.id)
 		r.sessions[v.id] = s
+		r.groups.used(v.sub.feed().display, v.offer)
 	}
 	v.want = func(why EndReason) { r.want(s, why) }
 	v.met.created.Inc()
@@ -234,27 +184,6 @@ func (r *registry) cancel(t *admission.Ticket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.admission.Cancel(t, r.host.closed())
-}
-
-// depart makes room for a session on another display, or in another format. undo is to be called once it heads there
-// or, with failed set, does not.
-func (r *registry) depart(
-	s *session, d Display, ceiling int, format encode.Format,
-) (undo func(failed bool), err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.sessions[s.id] == nil {
-		return nil, ErrUnknownSession
-	}
-	move, err := r.admission.Move(s.id, r.capacity.request(d, ceiling, format), r.snapshot(format))
-	if err != nil {
-		return nil, err
-	}
-	return func(failed bool) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.admission.Done(move, failed)
-	}, nil
 }
 
 // reap begins to end the sessions that are to end, and does what a drain requires.
@@ -390,6 +319,7 @@ func (r *registry) reservationEnded(l admission.Reservation, why string) {
 	r.met.reservationsEnded.WithLabelValues(why).Inc()
 	r.reserved[l.ID].reserve(-1)
 	delete(r.reserved, l.ID)
+	r.groups.release(l.ID)
 	event := r.emit(Event{
 		Kind: EventReservationEnded, Session: l.Session, Display: l.Display, Reservation: l.ID, Reason: why,
 		Names: namesOf(l),

@@ -42,17 +42,36 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 	if err != nil {
 		return admission.Reservation{}, err
 	}
-	q.Display = d.ID
+	l, d, err := r.claim(q, d)
+	if err != nil || d.Hold == nil {
+		return l, err
+	}
+	release, err := d.hold(ctx)
+	if err != nil {
+		_ = r.Release(l.ID) // it may have ended
+		return admission.Reservation{}, err
+	}
+	return r.keep(l, release)
+}
+
+// claim keeps a place on a display, or on a member of a group, which it returns.
+func (r *Reservations) claim(q admission.ReservationRequest, d Display) (admission.Reservation, Display, error) {
 	g := r.registry
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.host.closed() {
-		return admission.Reservation{}, ErrDraining
+		return admission.Reservation{}, d, ErrDraining
 	}
 	format := g.capacity.usualFormat()
-	l, err := g.admission.Reserve(q, g.capacity.request(d, q.MaxBitrate, format), g.snapshot(format))
+	now := g.snapshot(format)
+	var l admission.Reservation
+	chosen, err := g.groups.place(g.admission, d, visitorBy(q.Subject), now, func(one Display) (err error) {
+		q.Display = one.ID
+		l, err = g.admission.Reserve(q, g.capacity.request(one, q.MaxBitrate, format), now)
+		return err
+	})
 	if err != nil {
-		return l, err
+		return l, d, err
 	}
 	g.met.reservations.Set(float64(g.admission.Reserved()))
 	t := g.met.labels.tally(g.capacity.conf.get().MetricLabels, q.Labels)
@@ -63,6 +82,21 @@ func (r *Reservations) reserve(ctx context.Context, q admission.ReservationReque
 	})
 	g.log.Info("place "+
 		"reserved", "event", event, "display", l.Display, "hold_seconds", l.Expires.Sub(l.Created).Seconds())
+	return l, chosen, nil
+}
+
+// keep keeps a display running as long as its reservation, whose time begins now. If the reservation has ended, it
+// calls release.
+func (r *Reservations) keep(l admission.Reservation, release func()) (admission.Reservation, error) {
+	g := r.registry
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	l, err := g.admission.Renew(l.ID, l.Expires.Sub(l.Created), time.Now())
+	if err != nil {
+		release()
+		return l, err
+	}
+	g.groups.holds[l.ID] = release
 	return l, nil
 }
 

@@ -247,7 +247,7 @@ func TestPlaceAtAConsoleIsKeptWhileItsViewerConnects(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), format, false)
+		place, _, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(), format, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	place, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(),
+	place, _, _, err := h.registry.tryAdmit(Offer{Reservation: l.ID}, h.screen.display(),
 		h.registry.capacity.usualFormat(), false)
 	if err != nil {
 		t.Fatal(err)

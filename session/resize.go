@@ -87,6 +87,9 @@ func (z *resizer) resize(ctx context.Context, r Resize) error {
 func (z *resizer) find(ctx context.Context, r Resize) (Display, func(Event) uint64, error) {
 	if r.Session == "" {
 		d, err := z.catalog.find(ctx, r.Display)
+		if len(d.members) > 0 {
+			err = fmt.Errorf("%w: %s is a group of displays", ErrUnknownDisplay, d.ID)
+		}
 		return d, z.emit, err
 	}
 	h, err := z.registry.find(r.Session)

@@ -54,6 +54,17 @@ type Display struct {
 	Resize func(ctx context.Context, size image.Point) (before image.Point, err error)
 	// Virtual displays are made for viewers, who may change their size unless a rule forbids it.
 	Virtual bool
+	// Group is the ID of the group that the display belongs to; empty for none. A request for the group gets a member
+	// that has neither a session nor a reservation. ForGroup makes the default display stand for its group.
+	Group    string
+	ForGroup bool
+	// Hold makes the display run until release is called, which never blocks. It starts a display that does not run. With
+	// fresh, a display that runs although nothing holds it is started anew. nil for displays that run anyway. Kept reports
+	// whether the display may run although nothing holds it.
+	Hold func(ctx context.Context, fresh bool) (release func(), err error)
+	Kept func() bool
+
+	choice
 }
 
 // Layout is how a display is arranged on the desktop.
@@ -222,6 +233,7 @@ type Patched struct {
 type Snapshot struct {
 	ID      string `json:"id" doc:"ID of the session; it cannot be guessed."`
 	Display string `json:"display" doc:"ID of the display that is shown."`
+	Group   string `json:"group,omitempty" doc:"ID of the group that the display belongs to; absent for none."`
 	// ExternalID and Labels are of the client that opened the session, or of its reservation.
 	ExternalID string            `json:"external_id,omitempty" doc:"The client's own ID of the session."`
 	Labels     map[string]string `json:"labels,omitempty" doc:"The client's labels of the session."`
@@ -320,6 +332,7 @@ type Host struct {
 	Sessions      int           `json:"sessions" doc:"Number of sessions."`
 	Limit         int           `json:"session_limit" doc:"Maximum number of sessions."`
 	Displays      []DisplayInfo `json:"displays" doc:"The displays, the default first."`
+	Default       string        `json:"default_display,omitempty" doc:"What viewers get that request no display: the ID of a display or of a group of displays."`
 	Encoders      []EncoderInfo `json:"encoders" doc:"The encoders that were tried, best first."`
 	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When the drain ends the remaining sessions."`
 	Load          *Load         `json:"load,omitempty" doc:"Load of the machine, where it is known."`
@@ -337,6 +350,7 @@ type DisplayInfo struct {
 	Width   int    `json:"width" doc:"Last known width, in pixels."`
 	Height  int    `json:"height" doc:"Last known height, in pixels."`
 	Layout
+	Group     string `json:"group,omitempty" doc:"ID of the group that it belongs to. A request for the group gets a member without sessions and reservations."`
 	Viewers   int    `json:"viewers,omitempty" doc:"Number of its sessions; absent for viewers, and if there are none."`
 	Encodings int    `json:"encodings,omitempty" doc:"Number of its encodings: viewers on equal paths share one; absent for viewers, and if there are none."`
 	Most      int    `json:"max_viewers,omitempty" doc:"Maximum number of concurrent sessions, by the display's rules; absent without a limit."`

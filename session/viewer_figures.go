@@ -125,7 +125,8 @@ func (v *viewer) snapshot() Snapshot {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return Snapshot{
-		ID: v.id, Display: here.display.ID, State: v.life.state, Created: v.created, Connected: v.connected,
+		ID: v.id, Display: here.display.ID, Group: here.display.Group,
+		State: v.life.state, Created: v.created, Connected: v.connected,
 		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer,
 		Reservation: v.offer.Reservation, Expires: v.offer.Expires,
 		ExternalID: v.offer.ExternalID, Labels: v.offer.Labels.Map(),

@@ -16,33 +16,7 @@ func (a *Admitter) checkDisplay(r Request, s Snapshot) error {
 	if r.Viewers == 0 {
 		return nil
 	}
-	wait := patience(DisplayViewers)
-	n := 0
-	for _, l := range a.reservations {
-		if l.Display == r.Display {
-			n++
-		}
-	}
-	for t := range a.tickets {
-		if t.load.display == r.Display {
-			n++
-		}
-	}
-	for m := range a.moves {
-		if m.display == r.Display {
-			n++
-		}
-	}
-	for i := range s.Sessions {
-		one := &s.Sessions[i]
-		if one.Display != r.Display && one.Heading != r.Display {
-			continue
-		}
-		n++
-		if one.Connected.IsZero() {
-			wait = min(wait, max(0, ConnectGrace-s.Now.Sub(one.Created)))
-		}
-	}
+	n, wait := users(a, r.Display, s)
 	if n < r.Viewers {
 		return nil
 	}
@@ -55,6 +29,43 @@ func (a *Admitter) checkDisplay(r Request, s Snapshot) error {
 		Resource: string(DisplayViewers), RetryAfter: wait,
 		text: fmt.Sprintf("%d at a time may watch %s, and %d do or are about to", r.Viewers, r.Display, n),
 	}
+}
+
+// Taken reports whether a display has a session or a reservation, or is about to.
+func Taken(a *Admitter, display string, s Snapshot) bool {
+	n, _ := users(a, display, s)
+	return n > 0
+}
+
+// users returns the number of sessions that a display has or has promised a place, and when one may give way.
+func users(a *Admitter, display string, s Snapshot) (n int, wait time.Duration) {
+	wait = patience(DisplayViewers)
+	for _, l := range a.reservations {
+		if l.Display == display {
+			n++
+		}
+	}
+	for t := range a.tickets {
+		if t.load.display == display {
+			n++
+		}
+	}
+	for m := range a.moves {
+		if m.display == display {
+			n++
+		}
+	}
+	for i := range s.Sessions {
+		one := &s.Sessions[i]
+		if one.Display != display && one.Heading != display {
+			continue
+		}
+		n++
+		if one.Connected.IsZero() {
+			wait = min(wait, max(0, ConnectGrace-s.Now.Sub(one.Created)))
+		}
+	}
+	return n, wait
 }
 
 // squatter returns the session that makes room at a full display. It never connected: it is the oldest of the same

@@ -434,7 +434,7 @@ func healthy() *fakeManager {
 			Role: "controller", Quality: "good", Reason: "startup", CeilingOf: "host",
 		}},
 		state: session.Host{
-			State: "active", StateReason: "started",
+			State: "active", StateReason: "started", Default: "x11:0",
 			Displays: []session.DisplayInfo{{
 				ID: "x11:0", Name: "desk", Backend: "x11", Width: 1280,
 				Height: 720, State: "idle",

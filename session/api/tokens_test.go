@@ -17,6 +17,42 @@ import (
 	"wavryhost/session/api/whep"
 )
 
+// A token for a group of displays gets a member that the host chooses, and no member that it names itself. The session
+// lasts although the token does not name the member.
+func TestTokenForAGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		token, line, err := auth.NewToken("ann", "viewer", "displays=virtual:desk")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "tokens")
+		if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m := healthy()
+		m.state.Default = "virtual:desk"
+		m.list[0].Display, m.list[0].Group = "virtual:desk-2", "virtual:desk"
+		s, _ := newServer(t, Config{TokensFile: path}, m)
+		open := func(path string) reply {
+			header := bearer(token)
+			header["Content-Type"] = whep.TypeSDP
+			return ask{method: "POST", path: path, header: header, body: "v=0"}.do(s.Handler())
+		}
+		for i, name := range []string{"virtual:desk", "default"} {
+			if r := open("/whep/" + name); r.StatusCode != http.StatusCreated || m.offers[i].Display != "virtual:desk" {
+				t.Errorf("%s: %d %s", name, r.StatusCode, r.body)
+			}
+		}
+		if r := open("/whep/virtual:desk-2"); r.StatusCode != http.StatusForbidden {
+			t.Errorf("a member: %d; want 403", r.StatusCode)
+		}
+		s.access.Sweep(t.Context(), time.Now())
+		if len(m.ended) > 0 {
+			t.Errorf("the session on the member ended: %v", m.ended)
+		}
+	})
+}
+
 // The limits of a token apply to each request, and the audit log names the token that was refused.
 func TestTokensLimitWhatTheyAllow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

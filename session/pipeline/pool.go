@@ -239,6 +239,17 @@ func (s *Pool) Sweep(now time.Time) {
 	}
 }
 
+// Vacate closes the pipelines of a display that have no users, without lingering.
+func (s *Pool) Vacate(display string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range views(display) {
+		if p := s.open[v]; p != nil && p.use.users == 0 {
+			s.retire(p)
+		}
+	}
+}
+
 // Status returns the status of a display and the number of its users. A display that is not open is Idle.
 func (s *Pool) Status(display string) (st Status, users int) {
 	s.mu.Lock()

@@ -112,8 +112,8 @@ func (a *Access) Views(r *http.Request) bool {
 	return ok
 }
 
-// watches reports whether the credential of p is valid for a display, and returns the ID of the display:
-// DefaultDisplay is the first one.
+// watches reports whether the credential of p is valid for a display or a group of displays, and returns its ID:
+// DefaultDisplay is that of the host.
 func (a *Access) watches(p auth.Principal, display string) (id string, ok bool) {
 	if p.Pass != nil && display == DefaultDisplay {
 		return p.Pass.Display, true
@@ -121,8 +121,8 @@ func (a *Access) watches(p auth.Principal, display string) (id string, ok bool) 
 	if p.Watches(display) {
 		return display, true
 	}
-	if all := a.mgr.Host().Displays; display == DefaultDisplay && len(all) > 0 {
-		return all[0].ID, p.Watches(all[0].ID)
+	if id := a.mgr.Host().Default; display == DefaultDisplay && id != "" {
+		return id, p.Watches(id)
 	}
 	return display, false
 }

@@ -133,7 +133,11 @@ func (a *Access) create(r *http.Request, p auth.Principal, o session.Offer) (ses
 	}
 	if p.Credential == session.CredentialToken {
 		if one, err := a.mgr.Session(answer.ID); err == nil {
-			p = p.ForDisplay(one.Display)
+			shown := one.Display
+			if !p.Watches(shown) {
+				shown = o.Display // a token that is valid for a group need not name its members
+			}
+			p = p.ForDisplay(shown)
 		}
 	}
 	a.mu.Lock()

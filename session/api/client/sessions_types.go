@@ -136,6 +136,8 @@ type Session struct {
 	FramesSent int `json:"frames_sent,omitempty"`
 	// The display is lost or hangs, or no encoder works; the viewer sees the last picture.
 	Frozen bool `json:"frozen,omitempty"`
+	// ID of the group that the display belongs to; absent for none.
+	Group string `json:"group,omitempty"`
 	// Height of the encoded picture, in pixels.
 	Height int `json:"height,omitempty"`
 	// ID of the session; it cannot be guessed.

@@ -50,6 +50,8 @@ type Display struct {
 	Controller string `json:"controller,omitempty"`
 	// Number of its encodings: viewers on equal paths share one; absent for viewers, and if there are none.
 	Encodings int `json:"encodings,omitempty"`
+	// ID of the group that it belongs to. A request for the group gets a member without sessions and reservations.
+	Group string `json:"group,omitempty"`
 	// Last known height, in pixels.
 	Height int `json:"height"`
 	// ID that clients use, unique on the host.
@@ -190,6 +192,8 @@ type Host struct {
 	Capacity []Capacity `json:"capacity"`
 	// The cordon, if there is one: the host takes no new sessions, and leaves the others alone.
 	Cordon *CordonStatus `json:"cordon,omitempty"`
+	// What viewers get that request no display: the ID of a display or of a group of displays.
+	DefaultDisplay string `json:"default_display,omitempty"`
 	// The displays, the default first.
 	Displays []Display `json:"displays"`
 	// Progress of the drain, if there is one.

@@ -41,6 +41,7 @@ export class Connection {
 		this.onchange = onchange;
 		this.token = recall(TOKEN_KEY);
 		this.display = "default";
+		this.member = ""; // the display that the host chose from a group, to which a lost connection returns
 		this.region = ""; // of the relays to use, if the address has one
 		this.session = null;
 		this.receiver = new Receiver();
@@ -69,6 +70,7 @@ export class Connection {
 	// change starts again with another display or token.
 	change() {
 		this.lived = false;
+		this.member = "";
 		this.attempt = 0;
 		this.connect();
 	}
@@ -105,7 +107,7 @@ export class Connection {
 	// endpoint returns where a session is opened, or one that replaces a session.
 	endpoint(replaced) {
 		const region = this.region ? `&region=${encodeURIComponent(this.region)}` : "";
-		return `whep/${encodeURIComponent(this.display)}?pointer=channel${region}${replaced ? `&replaces=${encodeURIComponent(replaced.id)}` : ""}`;
+		return `whep/${encodeURIComponent(this.member || this.display)}?pointer=channel${region}${replaced ? `&replaces=${encodeURIComponent(replaced.id)}` : ""}`;
 	}
 
 	// move opens a session on the daemon that has taken over, and shows it once it has pictures. Until then the present
@@ -253,6 +255,11 @@ export class Connection {
 			this.schedule(0);
 			return;
 		}
+		if (this.member && ["forbidden", "unknown_display"].includes(r.code)) { // another one of the group will do
+			this.member = "";
+			this.schedule(0);
+			return;
+		}
 		this.refusal = r;
 		// The host admits a limited number of viewers at a time, and is fast. Waiting for one's turn is not a failure.
 		if (r.resource === "handshakes") this.attempt = 0;
@@ -326,6 +333,7 @@ export class Connection {
 	// know takes a snapshot of the session from the host.
 	know(latest) {
 		this.latest = latest;
+		this.member = latest.group ? latest.display : "";
 		this.endsAt = latest.ending ? Date.now() + 1000 * latest.ending.in_seconds : 0;
 	}
 

@@ -32,6 +32,8 @@ export class Displays {
 		const select = $("display"), display = this.connection.display;
 		// `wavry-host displays` lists displays that cannot be captured. Nobody can choose them here.
 		const known = this.displays.filter((d, i) => i === 0 || d.state !== "unusable").map((d) => [d.id, `${d.name || d.id} · ${d.width}×${d.height}${["lost", "slow", "unusable"].includes(d.state) ? " · " + d.state : ""}`]);
+		// A request for a group gets a free display of it.
+		for (const group of new Set(this.displays.map((d) => d.group).filter(Boolean))) known.push([group, `${group} · a free one`]);
 		let chosen = display;
 		if (display === "default" && known.length) chosen = known[0][0];
 		else if (!known.some(([id]) => id === display)) known.push([display, `${display} · unknown`]);
