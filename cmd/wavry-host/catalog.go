@@ -35,6 +35,8 @@ type catalog struct {
 	inputs  *input.Metrics
 	tap     selfprobe.Tap
 	virtual *desktop.Attachment // nil when there is none
+	// onDemand has the displays of displays.virtual by ID.
+	onDemand map[string]*desktop.OnDemand
 
 	mu    sync.Mutex
 	known []candidate
@@ -56,6 +58,9 @@ func newCatalog(
 	all := append(d.found(), made(cfg)...)
 	if err := c.attach(ctx, env, all); err != nil {
 		return nil, err
+	}
+	if err := c.provide(ctx, env); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	c.scan()
 	return c, nil
@@ -102,6 +107,21 @@ func (c *catalog) attach(ctx context.Context, env []string, all []candidate) err
 	return nil
 }
 
+// provide makes the displays that start on request.
+func (c *catalog) provide(ctx context.Context, env []string) error {
+	if len(c.cfg.Displays.Virtual) == 0 {
+		return nil
+	}
+	where, err := desktopConfig(c.cfg, env)
+	if err != nil {
+		return err
+	}
+	if c.onDemand, err = onDemand(ctx, c.cfg, where, c.log); err != nil {
+		c.log.Warn("virtual displays may run, but cannot be reached", "err", err)
+	}
+	return nil
+}
+
 // Run keeps the catalog current until ctx ends.
 func (c *catalog) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
@@ -117,35 +137,59 @@ func (c *catalog) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close detaches from the virtual display, which continues. It ends the portal's session.
+// Close detaches from the virtual displays, which continue. It ends the portal's session.
 func (c *catalog) Close() error {
 	c.desktop.portal.Close()
+	for _, d := range c.onDemand {
+		_ = d.Close() // it only waits
+	}
 	if c.virtual == nil {
 		return nil
 	}
 	return c.virtual.Close()
 }
 
+// where returns the address and the authority file of a virtual display. The address is empty if it does not run, and
+// the file if this daemon does not use it. Both are empty for other displays.
+func (c *catalog) where(id string) (address, authority string) {
+	if d := c.onDemand[id]; d != nil {
+		return d.Address()
+	}
+	if id == idVirtual && c.virtual != nil {
+		return c.virtual.Address(), c.virtual.Authority()
+	}
+	return "", ""
+}
+
+// x11Config returns what opens an X display.
+func (c *catalog) x11Config(one candidate) (x11.Config, error) {
+	if !isVirtual(one.ID) {
+		return x11.Config{Display: one.address, Authority: one.authority, Monitor: one.monitor}, nil
+	}
+	address, authority := c.where(one.ID)
+	if authority == "" {
+		return x11.Config{}, fmt.Errorf("%w: display %s does not run", capture.ErrNotFound, one.ID)
+	}
+	return x11.Config{Display: address, Authority: []string{authority}}, nil
+}
+
 // scan updates the list from the known displays.
 func (c *catalog) scan() {
 	all := c.desktop.found()
-	size := c.cfg.Displays.VirtualSize
-	if c.virtual != nil { // it is listed among the others, without its key
-		all = slices.DeleteFunc(all, func(one candidate) bool {
-			own := one.ID == "x11"+c.virtual.Address()
-			if own && one.Width > 0 {
-				size = config.Size{Width: one.Width, Height: one.Height}
-			}
-			return own
-		})
-	}
 	for _, m := range made(c.cfg) {
-		if m.ID == idVirtual {
-			m.Width, m.Height = size.Width, size.Height
+		if m.ID == idVirtual && c.virtual == nil {
+			continue
 		}
-		if isSynthetic(m.ID) || c.virtual != nil {
-			all = append(all, m)
+		if address, _ := c.where(m.ID); address != "" { // it is listed among the others, without its key
+			all = slices.DeleteFunc(all, func(one candidate) bool {
+				own := one.ID == "x11"+address
+				if own && one.Width > 0 {
+					m.Width, m.Height = one.Width, one.Height
+				}
+				return own
+			})
 		}
+		all = append(all, m)
 	}
 	c.mu.Lock()
 	before := c.known
@@ -224,7 +268,10 @@ func (c *catalog) offered(all []candidate) []session.Display {
 			Pointer: c.pointer(one),
 			Input:   c.input(one),
 			Resize:  c.resize(one),
-			Virtual: one.ID == idVirtual,
+			Virtual: isVirtual(one.ID), Group: one.Group, ForGroup: one.ForGroup,
+		}
+		if v := c.onDemand[one.ID]; v != nil {
+			d.Hold, d.Kept = v.Hold, v.Kept
 		}
 		if d.State == string(display.Usable) {
 			d.State = ""
@@ -241,11 +288,14 @@ func (c *catalog) offered(all []candidate) []session.Display {
 // opener returns the function that captures a display. A display that cannot be opened is probed again for the reason.
 func (c *catalog) opener(one candidate) capture.Opener {
 	open := opener(one, c.cfg, c.log)
-	if one.ID == idVirtual {
+	if isVirtual(one.ID) {
 		open = func(ctx context.Context, d capture.Demand) (capture.Source, error) {
-			return opened(x11.New(ctx, x11.Config{
-				Display: c.virtual.Address(), Authority: []string{c.virtual.Authority()}, Demand: d,
-			}, c.log))
+			x, err := c.x11Config(one)
+			if err != nil {
+				return nil, err
+			}
+			x.Demand = d
+			return opened(x11.New(ctx, x, c.log))
 		}
 	}
 	return func(ctx context.Context, d capture.Demand) (capture.Source, error) {
@@ -271,9 +321,9 @@ func (c *catalog) pointer(d candidate) capture.PointerOpener {
 		return nil
 	case d.Backend == "x11":
 		open = func(ctx context.Context) (capture.PointerSource, error) {
-			x := x11.Config{Display: d.address, Authority: d.authority, Monitor: d.monitor}
-			if d.ID == idVirtual {
-				x = x11.Config{Display: c.virtual.Address(), Authority: []string{c.virtual.Authority()}}
+			x, err := c.x11Config(d)
+			if err != nil {
+				return nil, err
 			}
 			return openedPointer(x11.NewPointer(ctx, x))
 		}
@@ -343,10 +393,11 @@ func (c *catalog) input(d candidate) func() session.Injector {
 
 // dial connects to an X display.
 func (c *catalog) dial(ctx context.Context, d candidate) (*xproto.Conn, error) {
-	if d.ID == idVirtual {
-		return xproto.Dial(ctx, c.virtual.Address(), []string{c.virtual.Authority()})
+	x, err := c.x11Config(d)
+	if err != nil {
+		return nil, err
 	}
-	return xproto.Dial(ctx, d.address, d.authority)
+	return xproto.Dial(ctx, x.Display, x.Authority)
 }
 
 // resize returns the function that changes the size of a display. It is nil for all but whole X screens.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,7 @@ func desktopConfig(cfg *config.Config, env []string) (desktop.Config, error) {
 	c := desktop.Config{
 		Socket: desktopSocket(cfg.Displays.VirtualSocket, env), Keep: keepOf(cfg),
 		Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height,
+		Programs: cfg.Displays.Programs(),
 	}
 	if c.Socket == "" {
 		return c, errors.New("there is no folder for the socket of the virtual display: set HOME, XDG_RUNTIME_DIR or " +
@@ -75,18 +77,19 @@ func desktopConfig(cfg *config.Config, env []string) (desktop.Config, error) {
 
 // desktopCmd is "wavry-host desktop".
 type desktopCmd struct {
-	Status desktopStatusCmd `cmd:"" help:"Show the virtual display, which outlives the daemon, and how to reach it."`
-	End    desktopEndCmd    `cmd:"" help:"End the virtual display with its programs. A running daemon starts another."`
-	Run    desktopRunCmd    `cmd:"" hidden:"" help:"Supervise a virtual display."`
+	Status desktopStatusCmd `cmd:"" help:"Show the virtual displays, which outlive the daemon, and how to reach them."`
+	End    desktopEndCmd    `cmd:"" help:"End virtual displays with their programs. A daemon restarts those in use."`
+	Run    desktopRunCmd    `cmd:"" hidden:"" help:"Supervise virtual displays."`
 }
 
-// desktopFlags say which desktop is meant.
+// desktopFlags say which displays are meant.
 type desktopFlags struct {
-	Socket string `placeholder:"PATH" help:"Socket of the virtual display. Default: your own, else the service's."`
+	Display string `arg:"" optional:"" help:"ID of the virtual display, such as virtual:desk-1. Default: all."`
+	Socket  string `placeholder:"PATH" help:"Socket of the virtual displays. Default: your own, else the service's."`
 }
 
-// find calls f with the sockets that may be meant, until a desktop is found.
-func (d desktopFlags) find(a *app, f func(socket string) (desktop.Status, error)) (desktop.Status, error) {
+// find calls f with the sockets that may be meant, until virtual displays are found.
+func (d desktopFlags) find(a *app, f func(socket string) ([]desktop.Status, error)) ([]desktop.Status, error) {
 	paths := []string{d.Socket}
 	if d.Socket == "" {
 		paths = paths[:0]
@@ -101,8 +104,15 @@ func (d desktopFlags) find(a *app, f func(socket string) (desktop.Status, error)
 			return s, err
 		}
 	}
-	return desktop.Status{}, &coded{exitAbsent, fmt.Errorf("no virtual display runs (looked at %s)",
-		strings.Join(paths, ", "))}
+	if d.Display != "" {
+		return nil, d.absent(strings.Join(paths, ", "))
+	}
+	return nil, &coded{exitAbsent, fmt.Errorf("no virtual display runs (looked at %s)", strings.Join(paths, ", "))}
+}
+
+// absent is the error for a display that does not run.
+func (d desktopFlags) absent(paths string) error {
+	return &coded{exitAbsent, fmt.Errorf("virtual display %s does not run (looked at %s)", d.Display, paths)}
 }
 
 type desktopStatusCmd struct {
@@ -110,18 +120,42 @@ type desktopStatusCmd struct {
 	Flags desktopFlags `embed:""`
 }
 
+// desktopStatus is the status of the virtual displays for programs: of the first one, and of all.
+type desktopStatus struct {
+	desktop.Status
+
+	Displays []desktop.Status `json:"displays"`
+}
+
 // Run is called by kong.
 func (c *desktopStatusCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.Flags.find(a, func(path string) (desktop.Status, error) { return desktop.Ask(ctx, path) })
+	list, err := c.Flags.find(a, func(path string) ([]desktop.Status, error) {
+		list, err := desktop.Ask(ctx, path)
+		list = slices.DeleteFunc(list, func(s desktop.Status) bool {
+			return c.Flags.Display != "" && s.ID != c.Flags.Display
+		})
+		if err == nil && len(list) == 0 {
+			err = desktop.ErrNone
+		}
+		return list, err
+	})
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return writeJSON(a.stdout, s)
+		return writeJSON(a.stdout, desktopStatus{list[0], list})
 	}
-	say(a.stdout, "display:    %s, %dx%d\nstarted:    %s\nsupervisor: process %d\ndaemons:    %d\n"+
-		"programs:   env DISPLAY=%s XAUTHORITY=%s PROGRAM\n", s.Display, s.Width, s.Height,
-		s.Started.Local().Format(time.DateTime), s.Supervisor, s.Daemons, s.Display, s.Authority)
+	for i, s := range list {
+		if i > 0 {
+			say(a.stdout, "\n")
+		}
+		say(a.stdout, "id:         %s\ndisplay:    %s, %dx%d\nstarted:    %s\nsupervisor: process %d\ndaemons:    %d\n"+
+			"programs:   env DISPLAY=%s XAUTHORITY=%s PROGRAM\n", s.ID, s.Display, s.Width, s.Height,
+			s.Started.Local().Format(time.DateTime), s.Supervisor, s.Daemons, s.Display, s.Authority)
+		if len(s.Missing) > 0 {
+			say(a.stdout, "missing:    %s\n", strings.Join(s.Missing, ", "))
+		}
+	}
 	return nil
 }
 
@@ -131,11 +165,16 @@ type desktopEndCmd struct {
 
 // Run is called by kong.
 func (c *desktopEndCmd) Run(ctx context.Context, a *app) error {
-	s, err := c.Flags.find(a, func(path string) (desktop.Status, error) { return desktop.End(ctx, path) })
-	if err == nil {
-		say(a.stdout, "virtual display %s has ended\n", s.Display)
+	list, err := c.Flags.find(a, func(path string) ([]desktop.Status, error) {
+		return desktop.End(ctx, path, c.Flags.Display)
+	})
+	if err != nil {
+		return err
 	}
-	return err
+	for _, s := range list {
+		say(a.stdout, "virtual display %s on %s has ended\n", s.ID, s.Display)
+	}
+	return nil
 }
 
 // desktopRunCmd is the supervisor. systemd or the daemon starts it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -19,7 +20,6 @@ import (
 	"wavryhost/capture/wayland"
 	"wavryhost/capture/x11"
 	"wavryhost/cmd/wavry-host/config"
-	"wavryhost/platform/child"
 	"wavryhost/platform/display"
 	"wavryhost/platform/kms"
 	"wavryhost/platform/screencast"
@@ -46,8 +46,11 @@ type candidate struct {
 	State display.State `json:"state"`
 	// Why says what is missing if it is unusable.
 	Why string `json:"why,omitempty"`
-	// Default marks the display for viewers that request none.
-	Default bool `json:"default"`
+	// Group is the ID of the group that it belongs to; empty for none.
+	Group string `json:"group,omitempty"`
+	// Default marks the display for viewers that request none. With ForGroup, it stands for its group.
+	Default  bool `json:"default"`
+	ForGroup bool `json:"-"`
 	// Named displays are named by DISPLAY. Remote displays may be on another machine.
 	Named  bool `json:"-"`
 	Remote bool `json:"remote,omitempty"`
@@ -188,14 +191,11 @@ func (d *displaySearch) found() []candidate {
 
 // made lists the displays that the daemon can make.
 func made(cfg *config.Config) []candidate {
-	v := candidate{
+	v := withServer(candidate{
 		ID: idVirtual, Name: "Virtual " +
 			"display", Backend: "x11", Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height,
 		State: display.Usable,
-	}
-	if child.Find("Xvfb") != nil {
-		v.State, v.Why = display.Unusable, display.ErrNoServer.Error()
-	}
+	})
 	pattern := candidate{
 		ID:      idSynthetic,
 		Name:    "Test pattern",
@@ -204,7 +204,7 @@ func made(cfg *config.Config) []candidate {
 		Height:  cfg.Displays.VirtualSize.Height,
 		State:   display.Usable,
 	}
-	all := []candidate{v, pattern}
+	all := append(append([]candidate{v}, madeVirtual(cfg)...), pattern)
 	if id := cfg.Displays.Default; id != idSynthetic && isSynthetic(id) {
 		pattern.ID, pattern.Name = id, pattern.Name+" ("+strings.TrimPrefix(id, idSynthetic+":")+")"
 		all = append(all, pattern)
@@ -222,7 +222,7 @@ func pick(setting, before string, all []candidate) (id, why string) {
 	if setting != "auto" {
 		return setting, "the setting display names it"
 	}
-	owned := func(c candidate) bool { return !c.Remote && c.ID != idVirtual && !isSynthetic(c.ID) }
+	owned := func(c candidate) bool { return !c.Remote && !isVirtual(c.ID) && !isSynthetic(c.ID) }
 	best := -1
 	var reasons []string
 	passed := "" // why the display that DISPLAY names is not used
@@ -232,7 +232,7 @@ func pick(setting, before string, all []candidate) (id, why string) {
 		}
 		switch {
 		case !owned(c) || c.State != display.Usable:
-			if c.Why != "" && c.ID != idVirtual {
+			if c.Why != "" && !isVirtual(c.ID) {
 				reasons = append(reasons, c.ID+": "+c.Why)
 			}
 		case best < 0:
@@ -253,6 +253,10 @@ func pick(setting, before string, all []candidate) (id, why string) {
 	if len(reasons) > 0 {
 		why += ": " + strings.Join(reasons, "; ")
 	}
+	named := func(c candidate) bool { return isOnDemand(c.ID) && c.State == display.Usable }
+	if i := slices.IndexFunc(all, named); i >= 0 {
+		return cmp.Or(all[i].Group, all[i].ID), why
+	}
 	switch {
 	case slices.ContainsFunc(all, func(c candidate) bool { return c.ID == idVirtual && c.State == display.Usable }):
 		return idVirtual, why
@@ -262,8 +266,13 @@ func pick(setting, before string, all []candidate) (id, why string) {
 	return idSynthetic, why
 }
 
-// choose marks the default in all, and returns all. It adds the default if it is missing, because that may come.
+// choose marks the default in all, and returns all. The first member of a group stands for it. choose adds the default
+// if it is missing, because that may come.
 func choose(id string, all []candidate) []candidate {
+	if i := slices.IndexFunc(all, func(c candidate) bool { return c.Group == id && id != "" }); i >= 0 {
+		all[i].Default, all[i].ForGroup = true, true
+		return all
+	}
 	if i := slices.IndexFunc(all, func(c candidate) bool { return c.ID == id }); i >= 0 {
 		all[i].Default = true
 		return all
@@ -392,6 +401,9 @@ func (c *displaysCmd) Run(ctx context.Context, a *app) error {
 			dimensions = config.Size{Width: d.Width, Height: d.Height}.String()
 		}
 		remarks := d.Name
+		if d.Group != "" {
+			remarks += ", of group " + d.Group
+		}
 		if d.Default {
 			remarks += ", the default"
 		}

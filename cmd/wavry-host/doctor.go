@@ -111,7 +111,7 @@ type examination struct {
 	displays func(ctx context.Context) []candidate
 	// recording returns why macOS lets this process record no screen, or nil.
 	recording func() error
-	desktop   func(ctx context.Context) (desktop.Status, error)
+	desktop   func(ctx context.Context) ([]desktop.Status, error)
 	encoders  func(ctx context.Context) ([]encode.Candidate, error)
 	relays    func(ctx context.Context, servers []relay.Server) []relay.ServerStatus
 }
@@ -134,8 +134,8 @@ func newExamination(a *app, settings settingFlags, socket string) *examination {
 		return m.Status(ctx)
 	}
 	e.displays = func(ctx context.Context) []candidate { return look(ctx, a, &e.loaded.Config) }
-	e.desktop = func(ctx context.Context) (desktop.Status, error) {
-		return desktopFlags{}.find(a, func(path string) (desktop.Status, error) { return desktop.Ask(ctx, path) })
+	e.desktop = func(ctx context.Context) ([]desktop.Status, error) {
+		return desktopFlags{}.find(a, func(path string) ([]desktop.Status, error) { return desktop.Ask(ctx, path) })
 	}
 	e.encoders = func(ctx context.Context) ([]encode.Candidate, error) { return prove(ctx, &e.loaded.Config, nil) }
 	e.relays, e.recording = relay.Check, darwin.Permission

@@ -140,8 +140,10 @@ func (e *examination) pictureChecks() []doctor.Check {
 	running := once(e.desktop)
 	displays := once(func(ctx context.Context) ([]candidate, error) {
 		own, _ := running(ctx) // displays.desktop has the error
-		// The daemon has the key of its own virtual display, and nobody else needs it.
-		return slices.DeleteFunc(e.displays(ctx), func(d candidate) bool { return d.ID == "x11"+own.Display }), nil
+		// The daemon has the keys of its own virtual displays, which nothing else needs.
+		return slices.DeleteFunc(e.displays(ctx), func(d candidate) bool {
+			return slices.ContainsFunc(own, func(s desktop.Status) bool { return d.ID == "x11"+s.Display })
+		}), nil
 	})
 	encoders := once(e.encoders)
 	shown := func(id, title string, look func([]candidate) doctor.Finding) doctor.Check {
@@ -172,9 +174,9 @@ func (e *examination) pictureChecks() []doctor.Check {
 		{ID: "displays.screen_recording", Title: "Permission of macOS", Look: func(context.Context) doctor.Finding {
 			return screenRecording(e.recording())
 		}},
-		{ID: "displays.desktop", Title: "Supervisor of the virtual display", Look: func(ctx context.Context) doctor.Finding {
-			s, err := running(ctx)
-			return e.desktopRuns(s, err)
+		{ID: "displays.desktop", Title: "Supervisor of virtual displays", Look: func(ctx context.Context) doctor.Finding {
+			list, err := running(ctx)
+			return e.desktopRuns(list, err)
 		}},
 		proved("encoders.any", "Encoders with real frames", anyEncoder),
 		proved("encoders.hardware", "Encoders of graphics cards", func(all []encode.Candidate) doctor.Finding {
@@ -215,7 +217,7 @@ func otherDisplays(all []candidate) doctor.Finding {
 	var good, bad []string
 	for _, d := range all {
 		switch {
-		case d.Backend != "x11" || d.ID == idVirtual || d.Remote:
+		case d.Backend != "x11" || isVirtual(d.ID) || d.Remote:
 		case d.State == display.Usable:
 			good = append(good, d.ID)
 		default:
@@ -232,33 +234,42 @@ func otherDisplays(all []candidate) doctor.Finding {
 	return doctor.Fine("%s", strings.Join(good, ", "))
 }
 
-// virtualServer checks the program of the virtual display, where it is needed.
+// virtualServer checks the server of virtual displays, where it is needed, and their programs.
 func (e *examination) virtualServer(all []candidate) doctor.Finding {
 	for _, d := range all {
-		if d.ID == idVirtual && d.State != display.Usable {
+		if isVirtual(d.ID) && d.State != display.Usable {
 			const fix = "apt-get install xvfb"
-			if d.Default || e.loaded.Displays.Default == idVirtual {
+			if d.Default || isVirtual(e.loaded.Displays.Default) {
 				return doctor.Fail(fix, "%s", d.Why)
 			}
 			return doctor.Warn(fix, "%s; without a desktop there is nothing to capture", d.Why)
 		}
 	}
+	if missing := missingPrograms(&e.loaded.Config); len(missing) > 0 {
+		return doctor.Warn("install them, or correct displays.virtual_programs and displays.virtual",
+			"programs of virtual displays are not installed: %s", strings.Join(missing, ", "))
+	}
 	return doctor.Fine("Xvfb is installed")
 }
 
-// desktopRuns checks the supervisor of the virtual display.
-func (e *examination) desktopRuns(s desktop.Status, err error) doctor.Finding {
+// desktopRuns checks the supervisor of virtual displays.
+func (e *examination) desktopRuns(list []desktop.Status, err error) doctor.Finding {
 	var absent *coded
 	switch {
 	case errors.As(err, &absent) && absent.code == exitAbsent:
 		return doctor.Skip("no virtual display runs")
 	case err != nil:
 		return doctor.Warn("wavry-host desktop status; wavry-host desktop end", "%v", err)
-	case s.Daemons == 0 && e.machine.PID != 0:
-		return doctor.Warn("systemctl restart wavry-host", "%s runs, and the daemon is not attached to it", s.Display)
 	}
-	return doctor.Fine("%s since %s, %s", s.Display, s.Started.Local().Format(time.DateTime),
-		counted(s.Daemons, "daemon"))
+	var each []string
+	for _, s := range list {
+		if s.Daemons == 0 && e.machine.PID != 0 && !isOnDemand(s.ID) { // others are kept for viewers that come back
+			return doctor.Warn("systemctl restart wavry-host", "%s runs, and the daemon is not attached to it", s.Display)
+		}
+		each = append(each, fmt.Sprintf("%s on %s since %s, %s", s.ID, s.Display, s.Started.Local().Format(time.DateTime),
+			counted(s.Daemons, "daemon")))
+	}
+	return doctor.Fine("%s", strings.Join(each, "; "))
 }
 
 const encoderFix = "wavry-host encoders --probe; docs/operate/runbooks/encoder.md"

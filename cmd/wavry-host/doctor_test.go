@@ -34,7 +34,7 @@ type patient struct {
 	unitNow  service.Status
 	unitErr  error
 	found    []candidate
-	desk     desktop.Status
+	desk     []desktop.Status
 	deskErr  error
 	proofs   []encode.Candidate
 	proofErr error
@@ -86,7 +86,7 @@ func healthy(t *testing.T) *patient {
 			// The server of the virtual display, of which only the daemon has the key.
 			{ID: "x11:90", Backend: "x11", State: display.Unusable, Why: "refused"},
 		},
-		desk: desktop.Status{Display: ":90", Daemons: 1},
+		desk: []desktop.Status{{ID: idVirtual, Display: ":90", Daemons: 1}},
 	}
 	for _, profile := range encode.Profiles() {
 		p.proofs = append(p.proofs, encode.Candidate{Profile: profile, Proof: encode.Proof{Usable: true}})
@@ -136,7 +136,7 @@ func (p *patient) examine() map[string]doctor.Result {
 	p.daemon = func(context.Context) (hostStatus, error) { return p.host, p.hostErr }
 	p.unit = func(context.Context) (service.Status, error) { return p.unitNow, p.unitErr }
 	p.displays = func(context.Context) []candidate { return p.found }
-	p.desktop = func(context.Context) (desktop.Status, error) { return p.desk, p.deskErr }
+	p.desktop = func(context.Context) ([]desktop.Status, error) { return p.desk, p.deskErr }
 	p.recording = func() error { return p.recordErr }
 	p.encoders = func(context.Context) ([]encode.Candidate, error) { return p.proofs, p.proofErr }
 	p.relays = func(_ context.Context, servers []relay.Server) (all []relay.ServerStatus) {
@@ -353,7 +353,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		"displays.screen_recording": {doctor.Failed, "no permission", func(p *patient) {
 			p.recordErr = fmt.Errorf("no permission: %s", darwin.Grant)
 		}},
-		"displays.desktop": {doctor.Warning, "not attached", func(p *patient) { p.desk.Daemons = 0 }},
+		"displays.desktop": {doctor.Warning, "not attached", func(p *patient) { p.desk[0].Daemons = 0 }},
 		"encoders.any": {
 			doctor.Failed, "libx264: broken",
 			func(p *patient) { p.usable(func(encode.Profile) bool { return false }) },

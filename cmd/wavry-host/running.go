@@ -48,7 +48,7 @@ func asCandidates(displays []session.DisplayInfo) []candidate {
 	for i, d := range displays {
 		one := candidate{
 			ID: d.ID, Name: d.Name, Backend: d.Backend, Width: d.Width, Height: d.Height, State: display.State(d.State),
-			Why: d.Reason, Default: i == 0, Layout: d.Layout,
+			Why: d.Reason, Default: i == 0, Layout: d.Layout, Group: d.Group,
 		}
 		switch d.State {
 		case "live", "idle":

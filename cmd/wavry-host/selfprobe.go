@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -196,9 +197,16 @@ func (p *selfProbe) note(id string, r selfprobe.Result, err error) {
 }
 
 // probed returns the display to watch: the default one, unless only others are without viewers, who would notice the
-// keyframe. It is empty if the host takes no sessions or has no display.
+// keyframe. It is empty if the host takes no sessions or has no display. A display that starts on request is watched
+// only while it has viewers: a probe starts no programs.
 func probed(h session.Host) string {
 	if h.Cordon != nil || h.Drain != nil || len(h.Displays) == 0 {
+		return ""
+	}
+	h.Displays = slices.DeleteFunc(slices.Clone(h.Displays), func(d session.DisplayInfo) bool {
+		return isOnDemand(d.ID) && d.Viewers == 0
+	})
+	if len(h.Displays) == 0 {
 		return ""
 	}
 	first := h.Displays[0]

@@ -205,7 +205,7 @@ func lost(h session.Host, r trialReport) (problems []string) {
 	}
 	for i, d := range h.Displays { // the default is first
 		counts := d.State == pipeline.Live.String() || i == 0 && d.State == pipeline.Idle.String()
-		if !counts || d.ID == idVirtual || isSynthetic(d.ID) { // the daemon makes these itself
+		if !counts || isVirtual(d.ID) || isSynthetic(d.ID) { // the daemon makes these itself
 			continue
 		}
 		i := slices.IndexFunc(r.Displays, func(c candidate) bool { return c.ID == d.ID })

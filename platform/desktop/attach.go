@@ -1,14 +1,17 @@
 package desktop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -26,10 +29,14 @@ const (
 	endTime = 20 * time.Second
 )
 
-// Config says how a daemon reaches its desktop.
+// Config says how a daemon reaches a virtual display.
 type Config struct {
 	// Socket is the path of the supervisor's socket.
 	Socket string
+	// ID is the ID of the display. It defaults to Usual.
+	ID string
+	// Programs are the programs of a new display, each with its arguments; none for the usual ones.
+	Programs [][]string
 	// Width and Height are the size of a new display.
 	Width, Height int
 	// Keep is the time for which the display continues without a daemon, or Forever.
@@ -38,9 +45,23 @@ type Config struct {
 	Private string
 	// Launch starts a supervisor that listens on Socket. It is nil where another program starts it.
 	Launch func() (*child.Process, error)
+
+	// dial connects to the supervisor. It is nil for Socket.
+	dial func(ctx context.Context) (net.Conn, error)
 }
 
-// Attachment is the use of a desktop by a daemon.
+// request returns a request for the display. A request for the usual display is understood by old supervisors.
+func (c Config) request(op string) request {
+	r := request{
+		Version: unnamed, Op: op, Width: c.Width, Height: c.Height, Keep: c.Keep, Programs: c.Programs,
+	}
+	if c.ID != "" && c.ID != Usual {
+		r.Version, r.Display = protocol, c.ID
+	}
+	return r
+}
+
+// Attachment is the use of a virtual display by a daemon.
 type Attachment struct {
 	cfg Config
 	log *slog.Logger
@@ -51,18 +72,29 @@ type Attachment struct {
 	authority string
 }
 
-// Attach uses the desktop, and starts it if there is none. The caller must call Run and Close. The desktop continues
+// Attach uses the display, and starts it if it does not run. The caller must call Run and Close. The display continues
 // after Close, according to Config.Keep.
 func Attach(ctx context.Context, cfg Config, log *slog.Logger) (*Attachment, error) {
-	a := &Attachment{cfg: cfg, log: log}
-	return a, a.connect(ctx, opAttach)
+	a := newAttachment(cfg, log)
+	return a, a.connect(ctx, cfg.request(opAttach))
 }
 
-// Find is Attach for a desktop that runs already. The error is ErrNone if there is none.
+// attachFresh is Attach for a display that is started anew if it runs. It must not have a daemon.
+func attachFresh(ctx context.Context, cfg Config, log *slog.Logger) (*Attachment, error) {
+	a, r := newAttachment(cfg, log), cfg.request(opAttach)
+	r.Version, r.Fresh = protocol, true
+	return a, a.connect(ctx, r)
+}
+
+// Find is Attach for a display that runs already. The error is ErrNone if it does not.
 func Find(ctx context.Context, cfg Config, log *slog.Logger) (*Attachment, error) {
 	cfg.Launch = nil
-	a := &Attachment{cfg: cfg, log: log}
-	return a, a.connect(ctx, opFind)
+	a := newAttachment(cfg, log)
+	return a, a.connect(ctx, cfg.request(opFind))
+}
+
+func newAttachment(cfg Config, log *slog.Logger) *Attachment {
+	return &Attachment{cfg: cfg, log: log.With("id", cmp.Or(cfg.ID, Usual))}
 }
 
 // Address is the address of the display, such as ":90".
@@ -99,7 +131,7 @@ func (a *Attachment) Run(ctx context.Context) error {
 				return ctx.Err()
 			case <-timer.C:
 			}
-			if err := a.connect(ctx, opAttach); err == nil {
+			if err := a.connect(ctx, a.request(opAttach)); err == nil {
 				break
 			} else if ctx.Err() == nil {
 				a.log.Error("virtual display does not start", "err", err)
@@ -107,6 +139,13 @@ func (a *Attachment) Run(ctx context.Context) error {
 			pause = min(2*pause, longestPause)
 		}
 	}
+}
+
+// request returns a request with the current settings.
+func (a *Attachment) request(op string) request {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.cfg.request(op)
 }
 
 // wait returns when the connection to the supervisor or ctx has ended.
@@ -130,7 +169,7 @@ func (a *Attachment) SetKeep(keep time.Duration) {
 	}
 	a.cfg.Keep = keep
 	if a.conn != nil {
-		if err := send(a.conn, request{Version: protocol, Op: opKeep, Keep: keep}); err != nil {
+		if err := send(a.conn, request{Version: unnamed, Op: opKeep, Keep: keep}); err != nil {
 			a.log.Warn("supervisor of the virtual display does not hear", "err", err)
 		}
 	}
@@ -149,16 +188,12 @@ func (a *Attachment) Close() error {
 }
 
 // connect attaches to the supervisor.
-func (a *Attachment) connect(ctx context.Context, op string) error {
-	c, err := reach(ctx, a.cfg)
+func (a *Attachment) connect(ctx context.Context, r request) error {
+	c, got, err := exchange(ctx, a.cfg, r, startTime)
 	if err != nil {
 		return err
 	}
-	a.mu.Lock()
-	r := request{Version: protocol, Op: op, Width: a.cfg.Width, Height: a.cfg.Height, Keep: a.cfg.Keep}
-	a.mu.Unlock()
-	got, err := talk(ctx, c, r, startTime)
-	if err == nil && !got.Running {
+	if !got.Running {
 		err = ErrNone
 	}
 	var authority string
@@ -176,7 +211,11 @@ func (a *Attachment) connect(ctx context.Context, op string) error {
 	a.conn, a.status, a.authority = c, got.Status, authority
 	a.log.Info("virtual display attached", "display", got.Display, "width", got.Width, "height", got.Height,
 		"supervisor", got.Supervisor, "age", time.Since(got.Started).Round(time.Millisecond))
-	if op == opAttach && a.cfg.Width > 0 && (got.Width != a.cfg.Width || got.Height != a.cfg.Height) {
+	for _, program := range got.Missing {
+		a.log.Warn("program of the virtual display is not installed", "program", program,
+			"remedy", "install it, or correct displays.virtual_programs or displays.virtual")
+	}
+	if r.Op == opAttach && a.cfg.Width > 0 && (got.Width != a.cfg.Width || got.Height != a.cfg.Height) {
 		a.log.Warn("virtual display keeps its size until its end", "width", got.Width, "height", got.Height,
 			"remedy", "wavry-host desktop end")
 	}
@@ -195,7 +234,11 @@ func (a *Attachment) readable(got answer) (string, error) {
 	if err := os.MkdirAll(a.cfg.Private, 0o700); err != nil {
 		return "", fmt.Errorf("desktop: make a folder for the authority file: %w", err)
 	}
-	path := filepath.Join(a.cfg.Private, "desktop.authority")
+	name := "desktop.authority"
+	if _, rest, ok := strings.Cut(a.cfg.ID, ":"); ok {
+		name = "desktop-" + rest + ".authority"
+	}
+	path := filepath.Join(a.cfg.Private, name)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("desktop: replace the authority file: %w", err)
 	}
@@ -219,10 +262,40 @@ func talk(ctx context.Context, c net.Conn, r request, limit time.Duration) (got 
 	if err != nil {
 		return got, fmt.Errorf("desktop: the supervisor does not answer: %w", errors.Join(err, ctx.Err()))
 	}
-	if got.Error != "" {
+	switch {
+	case got.InUse:
+		return got, errInUse
+	case got.Error != "":
 		return got, errors.New(got.Error)
 	}
 	return got, nil
+}
+
+// tries bounds the attempts to reach a supervisor that ends at the same moment.
+const tries = 3
+
+// exchange connects to the supervisor, makes a request and returns the connection with the answer. A supervisor that
+// has nothing left to do may end before it answers; then another one is asked.
+func exchange(ctx context.Context, cfg Config, r request, limit time.Duration) (net.Conn, answer, error) {
+	for try := 1; ; try++ {
+		c, err := reach(ctx, cfg)
+		if err != nil {
+			return nil, answer{}, err
+		}
+		got, err := talk(ctx, c, r, limit)
+		if err == nil {
+			return c, got, nil
+		}
+		_ = c.Close()
+		if try == tries || ctx.Err() != nil || !ended(err) {
+			return nil, got, err
+		}
+	}
+}
+
+// ended reports whether an error of a connection means that its other end has closed it.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // nobody reports whether an error of a dial means that nothing listens there.
@@ -232,6 +305,9 @@ func nobody(err error) bool {
 
 // reach connects to the supervisor, and starts it where nothing listens.
 func reach(ctx context.Context, cfg Config) (net.Conn, error) {
+	if cfg.dial != nil {
+		return cfg.dial(ctx)
+	}
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", cfg.Socket)
 	if err == nil {
@@ -275,41 +351,58 @@ func reach(ctx context.Context, cfg Config) (net.Conn, error) {
 	}
 }
 
-// Ask returns the status of the desktop. The error wraps ErrNone if there is none.
-func Ask(ctx context.Context, socket string) (Status, error) {
-	c, err := reach(ctx, Config{Socket: socket})
-	if err != nil {
-		return Status{}, err
-	}
-	defer c.Close()
-	got, err := talk(ctx, c, request{Version: protocol, Op: opStatus}, talkTime)
-	if err == nil && !got.Running {
-		err = ErrNone
-	}
-	return got.Status, err
+// Ask returns the running displays, the usual one first. The error wraps ErrNone if there is none.
+func Ask(ctx context.Context, socket string) ([]Status, error) {
+	return ask(ctx, Config{Socket: socket})
 }
 
-// End ends the desktop, and returns when nothing of it is left. The error wraps ErrNone if there is none.
-func End(ctx context.Context, socket string) (Status, error) {
-	c, err := reach(ctx, Config{Socket: socket})
+func ask(ctx context.Context, cfg Config) ([]Status, error) {
+	c, got, err := exchange(ctx, cfg, request{Version: unnamed, Op: opStatus, List: true}, talkTime)
 	if err != nil {
-		return Status{}, err
+		return nil, err
+	}
+	list := got.all()
+	if len(list) == 0 {
+		err = ErrNone
+	}
+	return list, errors.Join(err, c.Close())
+}
+
+// all returns the displays of an answer.
+func (a answer) all() []Status {
+	if a.List == nil && a.Running { // of an old supervisor
+		a.ID = Usual
+		return []Status{a.Status}
+	}
+	return a.List
+}
+
+// End ends the display with an ID, or all displays if it is empty. It returns when nothing of them is left. The error
+// wraps ErrNone if there is none.
+func End(ctx context.Context, socket, id string) ([]Status, error) {
+	r := request{Version: unnamed, Op: opEnd, List: true}
+	if id != "" {
+		r = request{Version: protocol, Op: opEnd, Display: id}
+	}
+	c, got, err := exchange(ctx, Config{Socket: socket}, r, talkTime)
+	if err != nil {
+		return nil, err
 	}
 	defer c.Close()
-	got, err := talk(ctx, c, request{Version: protocol, Op: opEnd}, talkTime)
-	if err != nil {
-		return got.Status, err
+	list := got.all()
+	if id != "" && got.Running {
+		list = []Status{got.Status}
 	}
 	if err := c.SetReadDeadline(time.Now().Add(endTime)); err != nil {
-		return got.Status, err
+		return list, err
 	}
 	_, err = c.Read(make([]byte, 1))
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-		return got.Status, fmt.Errorf("desktop: the virtual display has not ended in %v: kill process %d", endTime,
+		return list, fmt.Errorf("desktop: the virtual display has not ended in %v: kill process %d", endTime,
 			got.Supervisor)
 	}
-	if !got.Running {
-		return got.Status, ErrNone
+	if len(list) == 0 {
+		return nil, ErrNone
 	}
-	return got.Status, nil
+	return list, nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"wavryhost/platform/child"
+	"wavryhost/platform/display"
 )
 
 // fakeScreen is a virtual display without a server.
@@ -25,6 +26,7 @@ func (f *fakeScreen) Address() string               { return ":90" }
 func (f *fakeScreen) Authority() string             { return f.authority }
 func (f *fakeScreen) Cookie() []byte                { return []byte("sixteen bytes ok") }
 func (f *fakeScreen) Size() (width, height int)     { return 640, 480 }
+func (f *fakeScreen) Missing() []string             { return nil }
 func (f *fakeScreen) Run(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 func (f *fakeScreen) Close() error                  { f.closed.Store(true); return nil }
 
@@ -60,7 +62,8 @@ func (f *fixture) supervise(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := NewSupervisor(slog.New(slog.NewTextHandler(t.Output(), nil)))
-	s.start = func(context.Context, int, int) (screen, error) {
+	s.sweep = func(string) int { return 0 }
+	s.start = func(context.Context, display.VirtualConfig, *slog.Logger) (screen, error) {
 		f.starts.Add(1)
 		if f.failure != nil {
 			return nil, f.failure
@@ -113,11 +116,12 @@ func TestNextDaemonFindsTheDesktop(t *testing.T) {
 	f := newFixture(t)
 	f.supervise(t)
 	first, other := f.attach(t, Forever), f.attach(t, Forever)
-	if s, err := Ask(t.Context(), f.socket); err != nil || s.Daemons != 2 || s.Display != ":90" || s.Width != 640 {
+	if s, err := Ask(t.Context(), f.socket); err != nil || len(s) != 1 || s[0].ID != Usual || s[0].Daemons != 2 ||
+		s[0].Display != ":90" || s[0].Width != 640 {
 		t.Errorf("status is %+v, %v", s, err)
 	}
 	_ = first.Close()
-	until(t, "one daemon", func() bool { s, err := Ask(t.Context(), f.socket); return err == nil && s.Daemons == 1 })
+	until(t, "one daemon", func() bool { s, err := Ask(t.Context(), f.socket); return err == nil && s[0].Daemons == 1 })
 	if f.releases.Load() != 0 {
 		t.Error("keys are released although a daemon is attached")
 	}
@@ -158,8 +162,8 @@ func TestDesktopEndsOnRequest(t *testing.T) {
 	f := newFixture(t)
 	f.supervise(t)
 	f.attach(t, Forever)
-	s, err := End(t.Context(), f.socket)
-	if err != nil || s.Display != ":90" || !f.screen.closed.Load() {
+	s, err := End(t.Context(), f.socket, "")
+	if err != nil || len(s) != 1 || s[0].Display != ":90" || !f.screen.closed.Load() {
 		t.Errorf("got %+v, %v; the display is closed: %v", s, err, f.screen.closed.Load())
 	}
 	if err := <-f.ended; err != nil {
@@ -168,7 +172,7 @@ func TestDesktopEndsOnRequest(t *testing.T) {
 	if _, err := Ask(t.Context(), f.socket); !errors.Is(err, ErrNone) {
 		t.Errorf("status after the end: %v; want ErrNone", err)
 	}
-	if _, err := End(t.Context(), f.socket); !errors.Is(err, ErrNone) {
+	if _, err := End(t.Context(), f.socket, ""); !errors.Is(err, ErrNone) {
 		t.Errorf("a second end: %v; want ErrNone", err)
 	}
 }
@@ -181,7 +185,7 @@ func TestSupervisorWithoutADisplayEnds(t *testing.T) {
 			return err
 		},
 		"status": func(f *fixture) error { _, err := Ask(t.Context(), f.socket); return err },
-		"end":    func(f *fixture) error { _, err := End(t.Context(), f.socket); return err },
+		"end":    func(f *fixture) error { _, err := End(t.Context(), f.socket, ""); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -242,7 +246,7 @@ func TestDaemonAttachesAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { ran <- a.Run(ctx) }()
-	if _, err := End(t.Context(), f.socket); err != nil {
+	if _, err := End(t.Context(), f.socket, ""); err != nil {
 		t.Fatal(err)
 	}
 	f.waitEnd(t)

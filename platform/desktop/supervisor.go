@@ -1,24 +1,27 @@
 package desktop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"wavryhost/platform/child"
 	"wavryhost/platform/display"
 	"wavryhost/session/guard"
 )
 
 const (
-	// idleTime is the time for which a supervisor without a display waits for a client.
+	// idleTime is the time for which a supervisor, or a new display, waits for a daemon.
 	idleTime = 10 * time.Second
-	// maxClients bounds the connections.
-	maxClients = 32
+	// maxClients bounds the connections: two daemons with 64 displays each, and tools.
+	maxClients = 160
 )
 
 // screen is a virtual display.
@@ -27,35 +30,38 @@ type screen interface {
 	Authority() string
 	Cookie() []byte
 	Size() (width, height int)
+	Missing() []string
 	Run(ctx context.Context) error
 	Close() error
 }
 
-// Supervisor runs a virtual display for daemons that come and go.
+// Supervisor runs virtual displays for daemons that come and go.
 type Supervisor struct {
 	log   *slog.Logger
 	guard *guard.Guard
-	start func(ctx context.Context, width, height int) (screen, error)
+	start func(ctx context.Context, cfg display.VirtualConfig, log *slog.Logger) (screen, error)
 	// release releases what is pressed on a display.
 	release func(ctx context.Context, address, authority string) (int, error)
+	// sweep ends the programs that the programs of a display have left in the background.
+	sweep func(authority string) int
+
+	displays sync.WaitGroup // added to under mu
 
 	mu      sync.Mutex
 	end     context.CancelFunc
-	screen  screen // nil until a daemon attaches
-	begun   time.Time
-	ended   chan struct{} // closed when the screen's Run has returned
-	clients int           // connections
-	daemons int           // clients that use the screen
-	keep    time.Duration
-	limit   *time.Timer // ends a supervisor without daemons
-	leaving []net.Conn  // clients that wait for the end
+	running map[string]*instance // by ID; it has displays that start or end, too
+	clients int                  // connections
+	leaving []net.Conn           // clients that wait for the end
 }
 
-// NewSupervisor returns a supervisor without a display.
+// NewSupervisor returns a supervisor without displays.
 func NewSupervisor(log *slog.Logger) *Supervisor {
-	s := &Supervisor{log: log, guard: guard.New(log, nil, nil), release: releaseKeys, keep: Forever}
-	s.start = func(ctx context.Context, width, height int) (screen, error) {
-		v, err := display.StartVirtual(ctx, display.VirtualConfig{Width: width, Height: height}, log)
+	s := &Supervisor{
+		log: log, guard: guard.New(log, nil, nil), release: releaseKeys, running: make(map[string]*instance),
+		sweep: func(authority string) int { return child.EndWith("XAUTHORITY=" + authority) },
+	}
+	s.start = func(ctx context.Context, cfg display.VirtualConfig, log *slog.Logger) (screen, error) {
+		v, err := display.StartVirtual(ctx, cfg, log)
 		if err != nil {
 			return nil, err
 		}
@@ -64,15 +70,16 @@ func NewSupervisor(log *slog.Logger) *Supervisor {
 	return s
 }
 
-// Run serves clients until the display has its end: ctx ends, a client requests it, no daemon has attached for the
-// time that the last daemon set, or no display was requested for 10 s. It closes ln.
+// Run serves clients until ctx ends, a client requests the end of all displays, or there has been neither a display nor
+// a client: at first for 10 s. It closes ln.
 func (s *Supervisor) Run(ctx context.Context, ln net.Listener) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	s.mu.Lock()
 	s.end = end
-	s.limit = time.AfterFunc(idleTime, s.idle) // unguarded: idle only compares
 	s.mu.Unlock()
+	limit := time.AfterFunc(idleTime, s.settle) // unguarded: settle only compares
+	defer limit.Stop()
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	var wg sync.WaitGroup
@@ -90,35 +97,21 @@ func (s *Supervisor) Run(ctx context.Context, ln net.Listener) error {
 	}
 	end()
 	wg.Wait()
-	s.close()
+	s.displays.Wait()
+	for _, c := range s.leaving {
+		_ = c.Close()
+	}
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return fmt.Errorf("desktop: accept: %w", err)
 }
 
-// close ends the display, and then the connections of the clients that requested it.
-func (s *Supervisor) close() {
+// settle ends a supervisor that has neither a display nor a client.
+func (s *Supervisor) settle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limit.Stop()
-	if s.screen != nil {
-		<-s.ended
-		_ = s.screen.Close() // it logs what remains
-		s.log.Info("virtual display ended", "display", s.screen.Address())
-		s.screen = nil
-	}
-	for _, c := range s.leaving {
-		_ = c.Close()
-	}
-}
-
-// idle ends the supervisor unless a daemon is attached.
-func (s *Supervisor) idle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.daemons == 0 {
-		s.log.Info("no daemon uses the virtual display", "kept", s.keep)
+	if s.clients == 0 && len(s.running) == 0 {
 		s.end()
 	}
 }
@@ -134,7 +127,7 @@ func (s *Supervisor) serve(ctx context.Context, c net.Conn) {
 	}
 	if err == nil && r.Version > protocol {
 		err = fmt.Errorf("desktop: version %d of the protocol is unknown to this supervisor, which has version %d: "+
-			"end its display (wavry-host desktop end) to have a new one", r.Version, protocol)
+			"end its displays (wavry-host desktop end) to have a new one", r.Version, protocol)
 	}
 	if !s.enter() {
 		err = fmt.Errorf("desktop: more than %d clients", maxClients)
@@ -145,22 +138,23 @@ func (s *Supervisor) serve(ctx context.Context, c net.Conn) {
 		_ = c.Close()
 		return
 	}
-	switch r.Op {
-	case opAttach, opFind:
+	switch {
+	case r.Op == opAttach, r.Op == opFind:
 		s.attach(ctx, c, r)
-	case opEnd:
+	case r.Op == opEnd && r.Display == "":
 		s.mu.Lock()
 		s.leaving = append(s.leaving, c)
-		_ = send(c, s.describe())
-		s.log.Info("end of the virtual display requested")
+		_ = send(c, s.describe(r))
+		s.log.Info("end of all virtual displays requested")
 		s.mu.Unlock()
 		s.end()
 		return
+	case r.Op == opEnd:
+		s.endOne(c, r)
 	default:
 		s.mu.Lock()
-		a := s.describe()
+		a := s.describe(r)
 		s.mu.Unlock()
-		a.Cookie = nil
 		_ = send(c, a)
 	}
 	_ = c.Close()
@@ -173,92 +167,82 @@ func (s *Supervisor) enter() bool {
 	return s.clients <= maxClients
 }
 
-// leave ends a supervisor that has no display and no client.
 func (s *Supervisor) leave() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.clients--
-	if s.clients == 0 && s.screen == nil {
-		s.end()
-	}
+	s.mu.Unlock()
+	s.settle()
 }
 
-// attach gives a daemon the display, until the daemon closes its connection or ctx ends.
+// attach gives a daemon a display, until the daemon closes its connection or the display ends.
 func (s *Supervisor) attach(ctx context.Context, c net.Conn, r request) {
-	a, ok := s.use(ctx, r)
-	if err := send(c, a); err == nil && ok {
-		_ = c.SetReadDeadline(time.Time{})
-		if ctx.Err() != nil {
-			_ = c.SetReadDeadline(time.Now())
-		}
-		for err == nil { // until its end
-			var more request
-			if err = receive(c, &more); err == nil && more.Op == opKeep {
-				s.mu.Lock()
-				s.keep = more.Keep
-				s.mu.Unlock()
-			}
-		}
+	i, a := s.use(ctx, r)
+	if i == nil && ctx.Err() != nil {
+		return // without an answer: the client asks the next supervisor
 	}
-	if ok {
-		s.detach(ctx)
-	}
-}
-
-// use counts a daemon that uses the display. It starts the display if the daemon requests that.
-func (s *Supervisor) use(ctx context.Context, r request) (answer, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.screen == nil && r.Op == opAttach {
-		v, err := s.start(ctx, r.Width, r.Height)
-		if err != nil {
-			return answer{Error: err.Error()}, false
-		}
-		s.screen, s.begun, s.ended = v, time.Now(), make(chan struct{})
-		go func() {
-			defer close(s.ended)
-			if p := s.guard.Run("desktop", func() { _ = v.Run(ctx) }); p != nil {
-				s.end()
-			}
-		}()
-	}
-	if s.screen == nil {
-		return s.describe(), false
-	}
-	s.daemons++
-	s.keep = r.Keep
-	s.limit.Stop()
-	return s.describe(), true
-}
-
-// detach counts a daemon that is gone. What the last one held is released.
-func (s *Supervisor) detach(ctx context.Context) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.daemons--; s.daemons > 0 || ctx.Err() != nil {
+	err := send(c, a)
+	if i == nil {
 		return
 	}
-	n, err := s.release(ctx, s.screen.Address(), s.screen.Authority())
-	if n > 0 || err != nil {
-		s.log.Warn("daemon is gone; what it held is released", "display", s.screen.Address(), "held", n, "err", err)
+	_ = c.SetReadDeadline(time.Time{})
+	stop := context.AfterFunc(i.life, //nolint:contextcheck // the display ends with the supervisor, or before
+		func() { _ = c.SetReadDeadline(time.Now()) })
+	defer stop()
+	for err == nil { // until its end
+		var more request
+		if err = receive(c, &more); err == nil && more.Op == opKeep {
+			s.mu.Lock()
+			i.keep = more.Keep
+			s.mu.Unlock()
+		}
 	}
-	switch {
-	case s.keep == 0:
-		s.end()
-	case s.keep > 0:
-		s.limit.Reset(s.keep)
+	s.detach(ctx, i)
+}
+
+// endOne ends the display that a client names, and returns when nothing of it is left.
+func (s *Supervisor) endOne(c net.Conn, r request) {
+	s.mu.Lock()
+	i := s.running[r.id()]
+	a := s.describe(r)
+	if i != nil {
+		i.end()
+	}
+	s.mu.Unlock()
+	_ = send(c, a)
+	if i != nil {
+		s.log.Info("end of a virtual display requested", "id", i.id)
+		<-i.ended
 	}
 }
 
-// describe describes the display. The caller holds mu.
-func (s *Supervisor) describe() answer {
-	if s.screen == nil {
-		return answer{}
+// describe answers a request about the displays. Without an ID it describes the usual display, or another one if that
+// does not run. The caller holds mu.
+func (s *Supervisor) describe(r request) (a answer) {
+	var all []Status
+	for _, i := range s.running {
+		if i.screen != nil {
+			all = append(all, i.status())
+		}
 	}
-	a := answer{Running: true, Cookie: s.screen.Cookie(), Status: Status{
-		Display: s.screen.Address(), Authority: s.screen.Authority(), Supervisor: os.Getpid(), Started: s.begun,
-		Daemons: s.daemons,
-	}}
-	a.Width, a.Height = s.screen.Size()
+	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.ID, b.ID) }) // the usual one comes first
+	if r.List {
+		a.List = all
+	}
+	for _, one := range all {
+		if r.Display == "" || r.Display == one.ID {
+			a.Running, a.Status = true, one
+			break
+		}
+	}
 	return a
+}
+
+// status describes a display. The caller holds the supervisor's mu.
+func (i *instance) status() Status {
+	st := Status{
+		ID: i.id, Display: i.screen.Address(), Authority: i.screen.Authority(), Supervisor: os.Getpid(), Started: i.begun,
+		Daemons: i.daemons, Missing: i.screen.Missing(),
+	}
+	st.Width, st.Height = i.screen.Size()
+	return st
 }
