@@ -70,6 +70,10 @@ func x264() Profile {
 	}
 }
 
+// frameDuration is why libvpx gets the durations of pictures.
+const frameDuration = "without it libavcodec states the duration of the opening's frame rate: the share of a picture " +
+	"follows a change of the rate one picture late"
+
 // vpx is for viewers without H.264. Of the codecs that all of them decode, VP8 costs half as much, but does not keep
 // its rate. libvpx finds no motion as fast as scrolling text, which took five times the rate at the coarsest
 // quantizer. It does not encode a picture twice, so a page that appeared at once took 30 shares of a frame. VP9 takes
@@ -109,6 +113,7 @@ func vpx() Profile {
 					"give the first one half of its buffer of four seconds",
 			},
 			{"profile", "0", "what every receiver of VP9 must decode"},
+			{"flags", "+frame_duration", frameDuration},
 			{"g", gopVPX, "keyframes on request only"},
 			{"bf", "0", "VP9 has none"},
 		},
