@@ -104,8 +104,8 @@ type Encoder interface {
 // AccessUnit is one encoded picture.
 type AccessUnit struct {
 	// Data is the picture in the form of its codec. H.264 and HEVC: NAL units in Annex B form, with parameter sets if
-	// Key is set. VP9: one visible frame. AV1: a temporal unit of one visible frame, with a sequence header if Key is
-	// set. It is never written to again, so it may be kept and shared.
+	// Key is set. VP9 and VP8: one visible frame. AV1: a temporal unit of one visible frame, with a sequence header if
+	// Key is set. It is never written to again, so it may be kept and shared.
 	Data []byte
 	// Format is its format. Encoders leave it out; who distributes the units knows it.
 	Format Format

@@ -8,6 +8,7 @@ const (
 	CodecHEVC = "H265"
 	CodecVP9  = "VP9"
 	CodecAV1  = "AV1"
+	CodecVP8  = "VP8"
 )
 
 // Chroma is the resolution of the color planes.
@@ -44,10 +45,11 @@ var (
 	HEVC = Format{CodecHEVC, Chroma420, 8}
 	VP9  = Format{CodecVP9, Chroma420, 8}
 	AV1  = Format{CodecAV1, Chroma420, 8}
+	VP8  = Format{CodecVP8, Chroma420, 8}
 )
 
 // Formats lists the formats, the preferred first.
-func Formats() []Format { return []Format{H264, HEVC, VP9, AV1} }
+func Formats() []Format { return []Format{H264, HEVC, VP9, AV1, VP8} }
 
 // String returns the name of the codec, with what differs from the usual form of its pictures.
 func (f Format) String() string {
@@ -64,8 +66,9 @@ func (f Format) String() string {
 // QP converts a mean quantizer of the codec to H.264's scale, on which pictures with equal numbers look about alike. 0
 // stands for an unknown one.
 func (f Format) QP(quantizer float64) float64 {
-	// Two points make the line. Pages of text look alike at 14 in H.264 and at 12 of 63 in VP9 and AV1. A terminal
-	// has 28.5 dB during typing at 36 in H.264, 46 in VP9 and 59 in AV1 (docs/develop/encoders.md).
+	// Two points make the line. Pages of text look alike at 14 in H.264, at 12 of 63 in VP9 and AV1, and at 15 in VP8. A
+	// terminal has 28.5 dB during typing at 36 in H.264, 46 in VP9 and 59 in AV1. VP8 is as coarse as that at 56, on
+	// average over the scenes (docs/develop/encoders.md).
 	const sharp, coarse = 14, 36
 	qp := quantizer
 	switch {
@@ -75,6 +78,8 @@ func (f Format) QP(quantizer float64) float64 {
 		qp = sharp + (quantizer-12)*(coarse-sharp)/(46-12)
 	case f.Codec == CodecAV1:
 		qp = sharp + (quantizer-12)*(coarse-sharp)/(59-12)
+	case f.Codec == CodecVP8:
+		qp = sharp + (quantizer-15)*(coarse-sharp)/(56-15)
 	}
 	return min(max(qp, 1), 51) // x264 reckons beyond 51 when a picture must shrink further
 }

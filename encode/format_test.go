@@ -20,6 +20,9 @@ func TestQuantizersOnOneScale(t *testing.T) {
 		{AV1, 12, 14},
 		{AV1, 59, 36},
 		{AV1, 255, 51},
+		{VP8, 0, 0},
+		{VP8, 15, 14},
+		{VP8, 56, 36},
 	} {
 		if got := c.format.QP(c.quantizer); got != c.want {
 			t.Errorf("%v: %v is %v of H.264; want %v", c.format, c.quantizer, got, c.want)

@@ -29,6 +29,9 @@ type Profile struct {
 	// which would give all bits saved in a pause to the picture after it. They give each picture its share. So they can
 	// also change the rate of an open encoder. Such an encoder keeps its rate constant only with a minimum rate.
 	RateByTime bool
+	// Drops means that the encoder drops a picture that would take far more than its share. The next picture, which may
+	// be the same one, is as coarse as it can be.
+	Drops bool
 	// Limits are the supported sizes. The proof may find narrower ones.
 	Limits Limits
 	// Options are the codec's private and generic options. Params and the converter determine picture size, rates, threads

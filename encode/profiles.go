@@ -24,7 +24,7 @@ func Profiles() []Profile {
 		nvenc(), vaapi(), videoToolbox(), x264(),
 		nvencHEVC(), vaapiHEVC(), videoToolboxHEVC(),
 		nvencAV1(), vaapiAV1(), aom(),
-		vpx(),
+		vp9(), vp8(),
 	}
 }
 

@@ -57,6 +57,7 @@ func TestProfilesAreHardwareFirstAndFreshEachTime(t *testing.T) {
 		{"av1_vaapi", encode.AV1, true},
 		{"libaom-av1", encode.AV1, false},
 		{"libvpx-vp9", encode.VP9, false},
+		{"libvpx", encode.VP8, false},
 	}
 	if len(profiles) != len(want) {
 		t.Fatalf("got %d profiles; want %d", len(profiles), len(want))

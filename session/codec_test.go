@@ -77,6 +77,36 @@ func TestViewersOfTwoCodecsWatchOneDisplay(t *testing.T) {
 	eventually(t, "the encoders are closed", func() bool { s := vp9.Stats(); return s.Opened == 1 && s.Closed == 1 })
 }
 
+// VP8 is the last choice. A viewer that decodes nothing else gets it.
+func TestViewerOfVP8Alone(t *testing.T) {
+	vp8 := encoderOf(encode.VP8)
+	h := openHouse(t, func(c *Config) { c.Encoders = []encode.Factory{vp8, encoderOf(encode.VP9)} })
+	defer h.close(t)
+	h.alive(t)
+	one := newRemoteOf(t, webrtc.MimeTypeVP8, "")
+	defer one.close()
+	one.watch(h)
+	one.playing(t, 5)
+	s, err := h.Session(one.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mime := one.Track().Codec().MimeType; s.Codec != encode.CodecVP8 || mime != webrtc.MimeTypeVP8 {
+		t.Errorf("the session shows %s, the viewer gets %s", s.Codec, mime)
+	}
+	if wrong := one.Malformed(); wrong != nil {
+		t.Error(wrong)
+	}
+	keys := vp8.Stats().Keys
+	eventually(t, "a keyframe that was asked for", func() bool {
+		if err := one.pli(); err != nil {
+			t.Fatal(err)
+		}
+		return vp8.Stats().Keys > keys
+	})
+	eventually(t, "the viewer gets two keyframes", func() bool { _, keys := one.got(); return keys >= 2 })
+}
+
 func TestRefusalSaysWhichCodecsThereAre(t *testing.T) {
 	for _, c := range []struct {
 		name         string

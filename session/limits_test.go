@@ -48,10 +48,13 @@ func TestDecodersLimitsAreObeyed(t *testing.T) {
 	}{
 		{"VP9, size", webrtc.MimeTypeVP9, "profile-id=0;max-fs=300", 300, 60},
 		{"VP9, rate", webrtc.MimeTypeVP9, "profile-id=0;max-fr=5", 1200, 5},
+		{"VP8, size", webrtc.MimeTypeVP8, "max-fs=300;max-fr=30", 300, 30},
 		{"H.264, level 1.1", webrtc.MimeTypeH264, "packetization-mode=1;profile-level-id=42e00b", 396, 60},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := openHouse(t, func(cfg *Config) { cfg.Encoders = append(cfg.Encoders, encoderOf(encode.VP9)) })
+			h := openHouse(t, func(cfg *Config) {
+				cfg.Encoders = append(cfg.Encoders, encoderOf(encode.VP9), encoderOf(encode.VP8))
+			})
 			defer h.close(t)
 			h.alive(t)
 			r := newRemoteOf(t, c.mime, c.format)

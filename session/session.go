@@ -365,7 +365,7 @@ type DisplayInfo struct {
 type EncoderInfo struct {
 	Name         string  `json:"name" doc:"Name of the encoder in FFmpeg, with the device where it has several: h264_vaapi@renderD129."`
 	Device       string  `json:"device,omitempty" doc:"Device that it encodes on; absent if that is left to its driver."`
-	Codec        string  `json:"codec" doc:"Codec, by its RTP name: H264, H265, AV1 or VP9."`
+	Codec        string  `json:"codec" doc:"Codec, by its RTP name: H264, H265, AV1, VP9 or VP8."`
 	Hardware     bool    `json:"hardware" doc:"The encoder runs on a graphics card."`
 	Price        string  `json:"price" set:"EncoderPrice" doc:"Price of a bitrate change: nothing, a keyframe, or reopening the encoder."`
 	Usable       bool    `json:"usable" doc:"The encoder encoded real pictures on this machine."`

@@ -332,7 +332,8 @@ func formatFinding(all []encode.Candidate, format encode.Format, setting string)
 			mine = append(mine, c)
 		}
 	}
-	if format == encode.HEVC || format == encode.AV1 { // every viewer takes another one
+	switch format {
+	case encode.HEVC, encode.AV1, encode.VP8: // browsers take another one
 		return doctor.Skip("no encoder of %s works here: %s", format, reasons(mine))
 	}
 	return doctor.Warn(encoderFix, "no encoder of %s works, and some browsers take nothing else: %s", format,

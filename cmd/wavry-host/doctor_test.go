@@ -372,7 +372,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 			doctor.Warning, "libvpx-vp9: broken",
 			func(p *patient) { p.usable(func(e encode.Profile) bool { return e.Format != encode.VP9 }) },
 		},
-		// Every viewer of these takes another codec, too.
+		// Browsers that take one of these take another codec, too.
 		"encoders.h265": {
 			doctor.Skipped, "hevc_vaapi: broken",
 			func(p *patient) { p.usable(func(e encode.Profile) bool { return e.Format != encode.HEVC }) },
@@ -380,6 +380,10 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		"encoders.av1": {
 			doctor.Skipped, "libaom-av1: broken",
 			func(p *patient) { p.usable(func(e encode.Profile) bool { return e.Format != encode.AV1 }) },
+		},
+		"encoders.vp8": {
+			doctor.Skipped, "libvpx: broken",
+			func(p *patient) { p.usable(func(e encode.Profile) bool { return e.Format != encode.VP8 }) },
 		},
 	}
 

@@ -58,8 +58,8 @@ func checkEncoders(ctx context.Context, c *checkCmd) (string, error) {
 	return workingEncoders([]byte(text))
 }
 
-// softwareEncoders is the number of encoders on the processor that a release has: H.264, VP9 and AV1.
-const softwareEncoders = 3
+// softwareEncoders is the number of encoders on the processor that a release has: H.264, AV1, VP9 and VP8.
+const softwareEncoders = 4
 
 // workingEncoders judges the output of "wavry-host encoders --json".
 func workingEncoders(report []byte) (string, error) {

@@ -21,6 +21,7 @@ var bitstreams = map[encode.Format]bitstream{
 	encode.HEVC: {hevcUnit, checkHEVC},
 	encode.AV1:  {av1Unit, checkAV1},
 	encode.VP9:  {vp9Frame, checkVP9Frame},
+	encode.VP8:  {vp8Frame, checkVP8Frame},
 }
 
 // annexB returns an H.264 access unit with two slices. The parameter sets are of a constrained baseline stream; the

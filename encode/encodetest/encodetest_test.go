@@ -192,6 +192,33 @@ func TestSuiteKnowsAFrameOfVP9(t *testing.T) {
 			t.Errorf("%s is taken for good", name)
 		}
 	}
+}
+
+func TestSuiteKnowsAFrameOfVP8(t *testing.T) {
+	for name, spoil := range map[string]func(*encode.AccessUnit){
+		"an inter frame that calls itself a keyframe": func(u *encode.AccessUnit) { u.Data[0] |= vp8Inter },
+		"a frame that is not shown":                   func(u *encode.AccessUnit) { u.Data[0] &^= vp8Shown },
+		"a frame of another version":                  func(u *encode.AccessUnit) { u.Data[0] |= 2 },
+		"a frame that lacks its end":                  func(u *encode.AccessUnit) { u.Data = u.Data[:200] },
+		"a keyframe without its start code":           func(u *encode.AccessUnit) { u.Data[4] = 0 },
+		"a keyframe of another width":                 func(u *encode.AccessUnit) { u.Width += 2 },
+		"a keyframe of another height":                func(u *encode.AccessUnit) { u.Height += 2 },
+		"a keyframe that is to be enlarged":           func(u *encode.AccessUnit) { u.Data[7] |= 0x40 },
+		"a keyframe that was cut off":                 func(u *encode.AccessUnit) { u.Data = u.Data[:8] },
+		"a frame without a tag":                       func(u *encode.AccessUnit) { u.Data = u.Data[:2] },
+	} {
+		unit := encode.AccessUnit{Data: vp8Frame(1000, params(), true, 7), Key: true, Width: width, Height: height}
+		if err := checkVP8Frame(unit); err != nil {
+			t.Fatal(err)
+		}
+		spoil(&unit)
+		if err := checkVP8Frame(unit); err == nil {
+			t.Errorf("%s is taken for good", name)
+		}
+	}
+}
+
+func TestSuiteKnowsItsFormats(t *testing.T) {
 	unknown := New(Config{Profile: encode.Profile{Format: encode.Format{Codec: "H261", Depth: 8}}})
 	if err := checkFirst(unknown); err == nil {
 		t.Error("an encoder of an unknown format passes")

@@ -123,6 +123,7 @@ func BenchmarkEncodeScrollingText(b *testing.B) {
 			{"me=umh:merange=64", "libx264", ""},
 			{"preset's own search", "libx264", "x264-params"},
 			{"VP9", "libvpx-vp9", ""},
+			{"VP8", "libvpx", ""},
 		} {
 			b.Run(fmt.Sprintf("%dp/%s", size.Y, c.name), func(b *testing.B) {
 				page := text(size.X, size.Y+16*period)

@@ -202,7 +202,7 @@ func BenchmarkCurves(b *testing.B) {
 
 // defaultCurves are the settings in docs/develop/encoders.md.
 const defaultCurves = "baseline, deblocking off=libx264,h264=1,deblock=;baseline=libx264,h264=1;main=libx264,h264=2;" +
-	"high=libx264;high, text=libx264,content=1;high, film=libx264,content=3;VP9=libvpx-vp9"
+	"high=libx264;high, text=libx264,content=1;high, film=libx264,content=3;VP9=libvpx-vp9;VP8=libvpx"
 
 // planeOf returns the luma of the picture that was encoded last.
 func planeOf(c *converter) []byte {

@@ -87,7 +87,7 @@ func (e *encoder) open() (err error) {
 	if e.context = astiav.AllocCodecContext(e.codec); e.context == nil {
 		return errors.New("allocate a codec context: out of memory")
 	}
-	e.openFPS, e.ration = e.params.FPS, newRation(e.params.BitsPerSecond, e.params.FPS)
+	e.openFPS, e.ration = e.params.FPS, newRation(e.params.BitsPerSecond, e.params.FPS, e.profile.Buffer)
 	c := e.context
 	c.SetWidth(e.params.Width)
 	c.SetHeight(e.params.Height)
@@ -255,18 +255,10 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 			return nil, false, 0, err
 		}
 	}
-	e.pts = e.next(at)
-	if e.profile.RateByTime {
-		length := e.ration.length()
-		e.end = e.pts + length
-		(*C.AVFrame)(picture.UnsafePointer()).duration = C.int64_t(length)
+	code, quality := e.submit(picture, at, key)
+	if code == C.WAVRY_HELD_BACK && e.profile.Drops {
+		code, quality = e.submit(picture, at, key) // it makes the dropped picture at its coarsest
 	}
-	var ckey, quality C.int
-	if key {
-		ckey = 1
-	}
-	code := C.wavry_encode((*C.AVCodecContext)(e.context.UnsafePointer()), (*C.AVFrame)(picture.UnsafePointer()),
-		e.packet, C.int64_t(e.pts), ckey, &quality, (*C.char)(unsafe.Pointer(&e.why[0])), C.int(len(e.why)))
 	switch {
 	case code == C.WAVRY_HELD_BACK:
 		return nil, false, 0, errors.New("encode: the encoder holds frames back")
@@ -281,6 +273,23 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 	e.ration.took(8 * int(e.packet.size))
 	data = C.GoBytes(unsafe.Pointer(e.packet.data), e.packet.size)
 	return data, isKey, e.profile.Format.QP(float64(quality) / qpScale), nil
+}
+
+// submit hands a picture to the codec. A negative code is an error, or WAVRY_HELD_BACK.
+func (e *encoder) submit(picture *astiav.Frame, at time.Time, key bool) (code, quality C.int) {
+	e.pts = e.next(at)
+	if e.profile.RateByTime {
+		length := e.ration.length()
+		e.end = e.pts + length
+		(*C.AVFrame)(picture.UnsafePointer()).duration = C.int64_t(length)
+	}
+	var ckey C.int
+	if key {
+		ckey = 1
+	}
+	code = C.wavry_encode((*C.AVCodecContext)(e.context.UnsafePointer()), (*C.AVFrame)(picture.UnsafePointer()),
+		e.packet, C.int64_t(e.pts), ckey, &quality, (*C.char)(unsafe.Pointer(&e.why[0])), C.int(len(e.why)))
+	return code, quality
 }
 
 // encodeLarger encodes the converter's picture as a keyframe of e.larger pictures' bits. The buffer of an open x264

@@ -30,6 +30,11 @@ func vpx(t testing.TB, change func(*encode.Profile)) encode.Factory {
 	return software(t, "libvpx-vp9", change)
 }
 
+func vp8(t testing.TB) encode.Factory {
+	t.Helper()
+	return software(t, "libvpx", nil)
+}
+
 func software(t testing.TB, name string, change func(*encode.Profile)) encode.Factory {
 	t.Helper()
 	p, ok := encode.FindProfile(name)
@@ -59,6 +64,8 @@ func open(t testing.TB, f encode.Factory, p encode.Params) encode.Encoder {
 func TestX264KeepsTheContract(t *testing.T) { encodetest.Run(t, x264(t, nil)) }
 
 func TestVPXKeepsTheContract(t *testing.T) { encodetest.Run(t, vpx(t, nil)) }
+
+func TestVP8KeepsTheContract(t *testing.T) { encodetest.Run(t, vp8(t)) }
 
 func TestAOMKeepsTheContract(t *testing.T) { encodetest.Run(t, software(t, "libaom-av1", nil)) }
 
@@ -105,9 +112,12 @@ func noise(t *testing.T, f encode.Factory, rates ...int) (used []float64) {
 
 func TestVPXFollowsItsRateFarWithoutAKeyframe(t *testing.T) {
 	rates := []int{500_000, 4_000_000, 500_000, 1_000_000, 200_000}
-	for i, used := range noise(t, vpx(t, nil), rates...) {
-		if used < 0.4 || used > 1.15 {
-			t.Errorf("%d bit/s: pictures took %.2f of it", rates[i], used)
+	for _, f := range []encode.Factory{vpx(t, nil), vp8(t)} {
+		for i, used := range noise(t, f, rates...) {
+			t.Logf("%s, %d bit/s: %.2f", f.Profile().Name, rates[i], used)
+			if used < 0.4 || used > 1.15 {
+				t.Errorf("%s, %d bit/s: pictures took %.2f of it", f.Profile().Name, rates[i], used)
+			}
 		}
 	}
 }
@@ -125,9 +135,26 @@ func TestLibavcodecHandsLibvpxNoOtherRate(t *testing.T) {
 // A page of text that comes at once must not take many times its share of the rate, as the path would need so long for
 // it.
 func TestVPXBoundsAPictureThatIsAllNew(t *testing.T) {
-	const width, height, fps, rate = 640, 352, 30, 2_000_000
-	e := open(t, vpx(t, nil), encode.Params{Width: width, Height: height, FPS: fps, BitsPerSecond: rate})
-	d, err := newDecoder(encode.CodecVP9)
+	for _, c := range []struct {
+		factory encode.Factory
+		rate    int
+		most    float64 // shares
+		least   float64 // dB
+	}{
+		{vpx(t, nil), 2_000_000, 4, 40},
+		{vp8(t), 700_000, 10, 34}, // its coarsest picture; without dropping any it takes 26
+	} {
+		t.Run(c.factory.Profile().Name, func(t *testing.T) {
+			boundsNewPictures(t, c.factory, c.rate, c.most, c.least)
+		})
+	}
+}
+
+func boundsNewPictures(t *testing.T, f encode.Factory, rate int, most, least float64) {
+	t.Helper()
+	const width, height, fps = 640, 352, 30
+	e := open(t, f, encode.Params{Width: width, Height: height, FPS: fps, BitsPerSecond: rate})
+	d, err := newDecoder(f.Profile().Format.Codec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,8 +171,8 @@ func TestVPXBoundsAPictureThatIsAllNew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if shares := float64(8*len(unit.Data)) / (rate / fps); shares > 4 {
-			t.Errorf("picture %d takes %.1f shares of a frame; want 4 at most", n, shares)
+		if shares := float64(8*len(unit.Data)*fps) / float64(rate); shares > most {
+			t.Errorf("picture %d takes %.1f shares of a frame; want %v at most", n, shares, most)
 		}
 		p, err := d.decode(unit.Data)
 		if err != nil {
@@ -154,7 +181,7 @@ func TestVPXBoundsAPictureThatIsAllNew(t *testing.T) {
 		if n%75 != 74 {
 			continue
 		}
-		if db, err := p.psnr(pix, width, height); err != nil || db < 40 {
+		if db, err := p.psnr(pix, width, height); err != nil || db < least {
 			t.Errorf("page %d has %.1f dB after it stood for a while, %v; want it sharp", page, db, err)
 		}
 	}
@@ -410,6 +437,7 @@ func TestProve(t *testing.T) {
 	}{
 		{"works", x264(t, nil), ""},
 		{"works in VP9", vpx(t, nil), ""},
+		{"works in VP8", vp8(t), ""},
 		{
 			"does not decode as VP9",
 			spoiled{vpx(t, nil), nil, func(b []byte) []byte { return b[:len(b)/2] }},
@@ -464,7 +492,7 @@ func TestProve(t *testing.T) {
 }
 
 func TestMeasure(t *testing.T) {
-	for _, f := range []encode.Factory{x264(t, nil), vpx(t, nil)} {
+	for _, f := range []encode.Factory{x264(t, nil), vpx(t, nil), vp8(t)} {
 		perMegapixel, err := measure(t.Context(), f, 0, time.Minute)
 		if err != nil || perMegapixel < 100*time.Microsecond || perMegapixel > time.Second {
 			t.Errorf("a million pixels take %s %v, %v; want a time of an encoder", f.Profile().Name, perMegapixel, err)

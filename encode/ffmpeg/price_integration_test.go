@@ -36,6 +36,7 @@ func TestPriceIsFoundByTrying(t *testing.T) {
 			encode.PriceFree,
 		},
 		{"VP9", vpx(t, nil), encode.PriceFree},
+		{"VP8", vp8(t), encode.PriceFree},
 		{"AV1", software(t, "libaom-av1", nil), encode.PriceFree},
 		{
 			"a keyframe each time", encodetest.New(encodetest.Config{Profile: encode.Profile{Price: encode.PriceKeyframe}}),

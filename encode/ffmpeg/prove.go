@@ -161,6 +161,7 @@ func newDecoder(name string) (_ *decoder, err error) {
 	id, ok := map[string]astiav.CodecID{
 		encode.CodecH264: astiav.CodecIDH264, encode.CodecHEVC: astiav.CodecIDHevc,
 		encode.CodecVP9: astiav.CodecIDVp9, encode.CodecAV1: astiav.CodecIDAv1,
+		encode.CodecVP8: astiav.CodecIDVp8,
 	}[name]
 	if !ok {
 		return nil, fmt.Errorf("no decoder of %q is known to prove encoders with", name)

@@ -12,23 +12,28 @@ const mostDebt = 8
 // ration changes the rate of an encoder that paces by time and accepts no other rate once it is open. Each picture gets
 // the duration in which the opening rate yields the picture's share of the current rate.
 //
-// Such a rate control is slow to notice overspending. So bits beyond a picture's share are a debt, which the following
-// pictures pay back by shorter durations.
+// With a buffer of one picture, such a rate control is slow to notice overspending. So bits beyond a picture's share
+// are a debt, which the following pictures pay back by shorter durations. With a larger buffer the encoder does that.
 type ration struct {
 	opened int // bits per second
 	share  int // bits of a picture
+	most   int // shares of debt
 	debt   int // bits
 }
 
-// newRation returns the ration of an encoder that is opened with a rate.
-func newRation(bitsPerSecond, fps int) ration {
-	return ration{opened: bitsPerSecond, share: bitsPerSecond / fps}
+// newRation returns the ration of an encoder that is opened with a rate and a buffer of some pictures.
+func newRation(bitsPerSecond, fps, buffer int) ration {
+	r := ration{opened: bitsPerSecond, share: bitsPerSecond / fps}
+	if buffer <= 1 {
+		r.most = mostDebt
+	}
+	return r
 }
 
 // set changes the rate from the next picture on.
 func (r *ration) set(bitsPerSecond, fps int) {
 	r.share = bitsPerSecond / fps
-	r.debt = min(r.debt, mostDebt*r.share)
+	r.debt = min(r.debt, r.most*r.share)
 }
 
 // length is the stated duration of the next picture, in ticks.
@@ -39,5 +44,5 @@ func (r *ration) length() int64 {
 
 // took records the size of a picture.
 func (r *ration) took(bits int) {
-	r.debt = min(max(0, r.debt+bits-r.share), mostDebt*r.share)
+	r.debt = min(max(0, r.debt+bits-r.share), r.most*r.share)
 }

@@ -5,7 +5,7 @@ package ffmpeg
 import "testing"
 
 func TestRationIsTimeAtTheRateOfTheOpening(t *testing.T) {
-	r := newRation(3_000_000, 30)
+	r := newRation(3_000_000, 30, 1)
 	for _, c := range []struct {
 		rate, fps int
 		want      int64
@@ -24,7 +24,7 @@ func TestRationIsTimeAtTheRateOfTheOpening(t *testing.T) {
 }
 
 func TestRationIsPaidBack(t *testing.T) {
-	r := newRation(3_000_000, 30)
+	r := newRation(3_000_000, 30, 1)
 	whole := r.length()
 	r.took(r.share / 2)
 	if got := r.length(); got != whole {
@@ -55,5 +55,14 @@ func TestRationIsPaidBack(t *testing.T) {
 	r.set(300_000, 30)
 	if r.debt != mostDebt*r.share {
 		t.Errorf("the debt is %d bits at a lower rate; want %d of its shares at most", r.debt, mostDebt)
+	}
+}
+
+func TestEncoderWithALargerBufferHasNoDebt(t *testing.T) {
+	r := newRation(3_000_000, 30, 3)
+	whole := r.length()
+	r.took(5 * r.share)
+	if got := r.length(); got != whole {
+		t.Errorf("a picture after a large one lasts %d ticks; want %d", got, whole)
 	}
 }

@@ -52,8 +52,9 @@ struct vpx_context {
 int wavry_vpx_set_rate(AVCodecContext *ctx, int64_t rate)
 {
 	struct vpx_context *c = ctx->priv_data;
-	if (!c || !ctx->codec || strcmp(ctx->codec->name, "libvpx-vp9") || c->class != ctx->codec->priv_class ||
-	    avcodec_version() >> 16 != LIBAVCODEC_VERSION_MAJOR || !c->encoder.iface || !c->encoder.config.enc)
+	if (!c || !ctx->codec || (strcmp(ctx->codec->name, "libvpx-vp9") && strcmp(ctx->codec->name, "libvpx")) ||
+	    c->class != ctx->codec->priv_class || avcodec_version() >> 16 != LIBAVCODEC_VERSION_MAJOR ||
+	    !c->encoder.iface || !c->encoder.config.enc)
 		return AVERROR(ENOSYS);
 	vpx_codec_enc_cfg_t config = *c->encoder.config.enc;
 	if (config.g_w != (unsigned)ctx->width || config.g_h != (unsigned)ctx->height || config.rc_end_usage != VPX_CBR)

@@ -12,7 +12,7 @@ import (
 // A rate change of a software encoder takes effect within 200 ms, without a keyframe.
 func TestRateStepsAreKept(t *testing.T) {
 	free := encode.PriceFree
-	for _, f := range []encode.Factory{x264(t, nil), vpx(t, nil)} {
+	for _, f := range []encode.Factory{x264(t, nil), vpx(t, nil), vp8(t)} {
 		detail, err := verifyRate(t.Context(), f, &free)
 		t.Logf("%s: %s", f.Profile().Name, detail)
 		if err != nil {

@@ -26,6 +26,9 @@ func TestLimitsOfDecoders(t *testing.T) {
 		{encode.VP9, "max-fs=12288", 1920, 1080, 60, false},
 		{encode.VP9, "max-fs=junk;max-fr=0", 1920, 1080, 60, false},
 		{encode.VP9, "max-fr=15", 1920, 1080, 15, false},
+		{encode.VP8, "", 3840, 2160, 60, false},
+		{encode.VP8, "max-fs=12288;max-fr=60", 2560, 1600, 60, true},
+		{encode.VP8, "max-fr=15", 1920, 1080, 15, false},
 		{encode.H264, "profile-level-id=42e01f;packetization-mode=1;level-asymmetry-allowed=1", 3840, 2160, 60, false},
 		{encode.H264, "profile-level-id=42e01f;packetization-mode=1", 1280, 720, 30, false},
 		{encode.H264, "profile-level-id=42e01f;packetization-mode=1", 1920, 1080, 30, true},
@@ -118,6 +121,7 @@ func TestAnsweredLevelsOfOtherCodecs(t *testing.T) {
 		},
 		{encode.HEVC, "level-id=93;profile-id=2", "level-id=93;profile-id=2;tier-flag=0;tx-mode=SRST"},
 		{encode.VP9, "profile-id=0", ""},
+		{encode.VP8, "max-fs=12288;max-fr=60", ""},
 	} {
 		f := PayloadType{format: c.format, parameters: make(parameters)}
 		f.parameters.read(c.form)

@@ -20,6 +20,8 @@ func parameters(format encode.Format) []webrtc.RTPCodecParameters {
 			"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f")}
 	case encode.VP9:
 		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeVP9, "profile-id=0")}
+	case encode.VP8:
+		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeVP8, "")}
 	case encode.AV1:
 		return []webrtc.RTPCodecParameters{video(webrtc.MimeTypeAV1, "level-idx=5;profile=0;tier=0")}
 	case encode.HEVC:
@@ -87,6 +89,9 @@ func payloader(format encode.Format) rtp.Payloader {
 		// RFC 9628 without layers: browsers sort pictures by their numbers, and every picture except a keyframe refers
 		// to the previous one. Keyframes contain their size.
 		return &codecs.VP9Payloader{}
+	case encode.CodecVP8:
+		// RFC 7741 without layers. Browsers sort pictures by their numbers, and take each one to refer to the previous one.
+		return &codecs.VP8Payloader{EnablePictureID: true}
 	case encode.CodecAV1:
 		return &codecs.AV1Payloader{} // without layers, and so without a dependency descriptor
 	case encode.CodecHEVC:

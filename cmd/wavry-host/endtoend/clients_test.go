@@ -24,21 +24,23 @@ func clientPage(t *testing.T) string {
 }
 
 // startForPage starts a daemon that accepts requests from a page of another origin.
-func startForPage(t *testing.T, page string) *host {
+func startForPage(t *testing.T, page, display string, args ...string) *host {
 	t.Helper()
 	const token = "for-this-test-and-no-other"
 	return startHost(t, hostOptions{
 		token: token, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token},
-		args: []string{"--display", "synthetic", "api.origins=" + page},
+		args: append([]string{"--display", display, "api.origins=" + page}, args...),
 	})
 }
 
-// ownClient offers media sections of the named kinds with a default peer connection.
-const ownClient = `(async (url, token, kinds) => {
+// ownClient offers media sections of the named kinds with a default peer connection. A MIME type limits the codecs.
+const ownClient = `(async (url, token, kinds, codec) => {
 	const pc = new RTCPeerConnection();
 	window.wavry = {pc};
 	for (const kind of kinds) if (kind === "data") pc.createDataChannel("input"); else pc.addTransceiver(kind,
 		{direction: "recvonly"});
+	const wanted = RTCRtpReceiver.getCapabilities("video").codecs.filter((c) => [codec, "video/rtx"].includes(c.mimeType));
+	if (codec) for (const t of pc.getTransceivers()) t.setCodecPreferences(wanted);
 	pc.ontrack = (e) => {
 		if (e.track.kind === "video") document.querySelector("video").srcObject = new MediaStream([e.track]);
 	};
@@ -52,14 +54,14 @@ const ownClient = `(async (url, token, kinds) => {
 	window.leave = async () => { pc.close(); await fetch(new URL(response.headers.get("Location"), url),
 		{method: "DELETE", headers: {Authorization: "Bearer " + token}}); };
 	return "watching";
-})(%q, %q, %s)`
+})(%q, %q, %s, %q)`
 
 // X1: browsers offer sections in the order in which the page adds them, with an ICE transport for each until the answer
 // bundles them.
 func TestSectionsInAnyOrderInBrowsers(t *testing.T) {
 	t.Parallel()
 	page := clientPage(t)
-	h := startForPage(t, page)
+	h := startForPage(t, page, "synthetic")
 	for name, open := range map[string]func() *browser{
 		"Chromium": func() *browser { return openBrowser(t, "", page) },
 		"Firefox":  func() *browser { return openFirefox(t, page) },
@@ -70,7 +72,7 @@ func TestSectionsInAnyOrderInBrowsers(t *testing.T) {
 			`["video","video"]`,
 		} {
 			var said string
-			if err := b.eval(fmt.Sprintf(ownClient, h.url+"/whep/default", h.token, kinds), &said); err != nil {
+			if err := b.eval(fmt.Sprintf(ownClient, h.url+"/whep/default", h.token, kinds, ""), &said); err != nil {
 				t.Fatalf("%s offers %s: %v", name, kinds, err)
 			}
 			b.waitFrames(t, 10, patience)
@@ -102,7 +104,7 @@ const publicClient = `(async (at, url, token) => {
 func TestPublicWHEPClients(t *testing.T) {
 	t.Parallel()
 	page := clientPage(t)
-	h := startForPage(t, page)
+	h := startForPage(t, page, "synthetic")
 	for _, library := range []string{"medooze", "binbat"} { // whip-whep 1.2.0 and @binbat/whip-whep
 		b := openBrowser(t, "", page)
 		var said string

@@ -163,8 +163,8 @@ func TestUnits(t *testing.T) {
 			t.Errorf("packet %d: unit %v, lost %v; want %v, %v", i, unit, lost, c.unit, c.lost)
 		}
 	}
-	if _, err := newUnits("VP8"); err == nil {
-		t.Error("packets of VP8 are accepted")
+	if _, err := newUnits("H261"); err == nil {
+		t.Error("packets of H.261 are accepted")
 	}
 }
 

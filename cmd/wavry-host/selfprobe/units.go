@@ -26,6 +26,8 @@ func newUnits(codec string) (*units, error) {
 		u.open = func() rtp.Depacketizer { return &codecs.H264Packet{} }
 	case "VP9":
 		u.open = func() rtp.Depacketizer { return &codecs.VP9Packet{} }
+	case "VP8":
+		u.open = func() rtp.Depacketizer { return &codecs.VP8Packet{} }
 	case "H265":
 		u.open = func() rtp.Depacketizer { return &codecs.H265Depacketizer{} }
 	case "AV1":

@@ -113,7 +113,7 @@ type DrainStatus struct {
 
 // Encoder is the schema of that name in the OpenAPI document.
 type Encoder struct {
-	// Codec, by its RTP name: H264, H265, AV1 or VP9.
+	// Codec, by its RTP name: H264, H265, AV1, VP9 or VP8.
 	Codec string `json:"codec"`
 	// Device that it encodes on; absent if that is left to its driver.
 	Device string `json:"device,omitempty"`

@@ -71,6 +71,7 @@ const (
 	CodecH265 Codec = "H265"
 	CodecVP9  Codec = "VP9"
 	CodecAV1  Codec = "AV1"
+	CodecVP8  Codec = "VP8"
 )
 
 // CodecReason is a word of a set. Later versions may add words.

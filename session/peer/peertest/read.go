@@ -52,6 +52,15 @@ func part(mime string, payload []byte) (key bool, err error) {
 		}
 		return d.B && !d.P, err
 	}
+	if mime == webrtc.MimeTypeVP8 {
+		var d codecs.VP8Packet
+		unit, err := d.Unmarshal(payload)
+		begins := err == nil && d.S == 1 && d.PID == 0
+		if err == nil && (d.I == 0 || d.PID != 0) {
+			err = fmt.Errorf("a packet with picture ID %d of partition %d", d.I, d.PID)
+		}
+		return begins && len(unit) > 0 && unit[0]&1 == 0, err // the P bit of RFC 7741, section 4.3
+	}
 	var d codecs.H264Packet
 	_, err = d.Unmarshal(payload)
 	// A keyframe has parameter sets (7), alone or in an aggregate (24), and an IDR slice (5), whole or in fragments

@@ -1,13 +1,13 @@
 """Receives a display over WHEP with aiortc.
 
-usage: aiortc_receiver.py URL COLUMNS ROWS [TOKEN] [audio]
+usage: aiortc_receiver.py URL COLUMNS ROWS [TOKEN] [audio|vp8]
 """
 
 import asyncio
 import functools
 import sys
 
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 
 from receiving import Pictures, Resource, until_told
 
@@ -17,7 +17,10 @@ async def main(url, columns, rows, token="", first=""):
     pc = RTCPeerConnection()
     if first == "audio":
         pc.addTransceiver("audio", direction="recvonly")
-    pc.addTransceiver("video", direction="recvonly")
+    video = pc.addTransceiver("video", direction="recvonly")
+    if first == "vp8":
+        codecs = RTCRtpReceiver.getCapabilities("video").codecs
+        video.setCodecPreferences([c for c in codecs if c.mimeType in ("video/VP8", "video/rtx")])
     tracks = asyncio.Queue()
     pc.on("track", lambda track: track.kind == "video" and tracks.put_nowait(track))
     await pc.setLocalDescription(await pc.createOffer())

@@ -1,6 +1,6 @@
 """Receives a display over WHEP with GStreamer's webrtcbin.
 
-usage: gstreamer_receiver.py URL COLUMNS ROWS [TOKEN] [twcc|default|audio]
+usage: gstreamer_receiver.py URL COLUMNS ROWS [TOKEN] [twcc|default|audio|vp8]
 """
 
 import contextlib
@@ -50,7 +50,7 @@ def main(url, columns, rows, token="", feedback=""):
     pictures = Pictures(int(columns), int(rows))
     pipeline = Gst.Pipeline.new()
     webrtc = Gst.ElementFactory.make("webrtcbin")
-    if feedback in ("", "twcc"):
+    if feedback in ("", "twcc", "vp8"):
         webrtc.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
     pipeline.add(webrtc)
     ice = webrtc.get_property("ice-agent")
@@ -70,8 +70,11 @@ def main(url, columns, rows, token="", feedback=""):
     def decode(_, pad):
         pad.add_probe(Gst.PadProbeType.BUFFER, arrived)
         # decodebin does not find its way here: the caps of the pad have no stream format.
+        decoder = "rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse ! avdec_h264 max-threads=1"
+        if feedback == "vp8":
+            decoder = "rtpvp8depay request-keyframe=true wait-for-keyframe=true ! vp8dec"
         chain = Gst.parse_bin_from_description(
-            "rtph264depay request-keyframe=true wait-for-keyframe=true ! h264parse ! avdec_h264 max-threads=1 ! videoconvert ! video/x-raw,format=GRAY8 !"
+            decoder + " ! videoconvert ! video/x-raw,format=GRAY8 !"
             " appsink name=sink sync=false emit-signals=true max-buffers=4 drop=true", True)
         chain.get_by_name("sink").connect("new-sample", decoded)
         pipeline.add(chain)
@@ -91,6 +94,8 @@ def main(url, columns, rows, token="", feedback=""):
 
     webrtc.connect("pad-added", decode)
     caps = "application/x-rtp,media=video,encoding-name=H264,payload=102,clock-rate=90000"
+    if feedback == "vp8":
+        caps = "application/x-rtp,media=video,encoding-name=VP8,payload=102,clock-rate=90000"
     if feedback in ("", "twcc"):
         caps += ",packetization-mode=(string)1"
     if feedback == "audio":
