@@ -83,7 +83,7 @@ func visitorOf(o Offer) visitor {
 	return visitor(o.Owner.Credential + "\x00" + o.Owner.Issuer + "\x00" + o.Owner.Name)
 }
 
-// visitorBy returns the visitor whom an operator names.
+// visitorBy returns the visitor that an operator names.
 func visitorBy(subject string) visitor {
 	if subject == "" {
 		return ""

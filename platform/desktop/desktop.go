@@ -58,7 +58,7 @@ type request struct {
 	Display string `json:"display,omitempty"`
 	// Programs are the programs of a new display, each with its arguments; none for the usual ones.
 	Programs [][]string `json:"programs,omitempty"`
-	// Fresh asks for a display that nobody has used: a running display is started anew. It must have no daemon.
+	// Fresh asks for an unused display: a running one is started anew. It must have no daemon.
 	Fresh bool `json:"fresh,omitempty"`
 	// List asks for all displays.
 	List bool `json:"list,omitempty"`
