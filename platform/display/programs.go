@@ -44,7 +44,7 @@ func (v *Virtual) populate(ctx context.Context) {
 		alone = false
 		wg.Go(func() { v.keep(ctx, args) }) // unguarded: it starts a program and waits
 	}
-	if alone && len(v.missing) == 0 && len(v.cfg.Programs) > 0 { // each missing one has a warning of its own
+	if alone && len(v.cfg.Programs) > 0 {
 		v.log.Warn("virtual display is empty: none of its programs is installed; install xterm, or start programs on it",
 			"display", v.Address(), "authority", v.Authority())
 	}
