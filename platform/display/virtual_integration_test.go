@@ -198,7 +198,11 @@ func TestVirtualWithoutPrograms(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- v.Run(ctx) }()
-	<-logged
+	select {
+	case <-logged:
+	case <-time.After(time.Minute):
+		t.Fatal("no line says that the display is empty")
+	}
 	if !strings.Contains(lines.String(), "install xterm") || !strings.Contains(lines.String(), v.Address()) {
 		t.Errorf("the log says %s", lines.String())
 	}
