@@ -28,7 +28,7 @@ import (
 
 // The IDs of displays that this program makes.
 const (
-	idVirtual   = "virtual"
+	idVirtual   = config.Virtual
 	idSynthetic = "synthetic"
 )
 
@@ -191,11 +191,6 @@ func (d *displaySearch) found() []candidate {
 
 // made lists the displays that the daemon can make.
 func made(cfg *config.Config) []candidate {
-	v := withServer(candidate{
-		ID: idVirtual, Name: "Virtual " +
-			"display", Backend: "x11", Width: cfg.Displays.VirtualSize.Width, Height: cfg.Displays.VirtualSize.Height,
-		State: display.Usable,
-	})
 	pattern := candidate{
 		ID:      idSynthetic,
 		Name:    "Test pattern",
@@ -204,7 +199,7 @@ func made(cfg *config.Config) []candidate {
 		Height:  cfg.Displays.VirtualSize.Height,
 		State:   display.Usable,
 	}
-	all := append(append([]candidate{v}, madeVirtual(cfg)...), pattern)
+	all := append(madeVirtual(cfg), pattern)
 	if id := cfg.Displays.Default; id != idSynthetic && isSynthetic(id) {
 		pattern.ID, pattern.Name = id, pattern.Name+" ("+strings.TrimPrefix(id, idSynthetic+":")+")"
 		all = append(all, pattern)
@@ -253,7 +248,7 @@ func pick(setting, before string, all []candidate) (id, why string) {
 	if len(reasons) > 0 {
 		why += ": " + strings.Join(reasons, "; ")
 	}
-	named := func(c candidate) bool { return isOnDemand(c.ID) && c.State == display.Usable }
+	named := func(c candidate) bool { return config.IsOnDemand(c.ID) && c.State == display.Usable }
 	if i := slices.IndexFunc(all, named); i >= 0 {
 		return cmp.Or(all[i].Group, all[i].ID), why
 	}

@@ -263,7 +263,7 @@ func (e *examination) desktopRuns(list []desktop.Status, err error) doctor.Findi
 	}
 	var each []string
 	for _, s := range list {
-		if s.Daemons == 0 && e.machine.PID != 0 && !isOnDemand(s.ID) { // others are kept for viewers that come back
+		if s.Daemons == 0 && e.machine.PID != 0 && !config.IsOnDemand(s.ID) { // others are kept for viewers that come back
 			return doctor.Warn("systemctl restart wavry-host", "%s runs, and the daemon is not attached to it", s.Display)
 		}
 		each = append(each, fmt.Sprintf("%s on %s since %s, %s", s.ID, s.Display, s.Started.Local().Format(time.DateTime),

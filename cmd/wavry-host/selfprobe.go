@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/cmd/wavry-host/selfprobe"
 	"wavryhost/encode/ffmpeg"
 	"wavryhost/platform/display"
@@ -204,7 +205,7 @@ func probed(h session.Host) string {
 		return ""
 	}
 	h.Displays = slices.DeleteFunc(slices.Clone(h.Displays), func(d session.DisplayInfo) bool {
-		return isOnDemand(d.ID) && d.Viewers == 0
+		return config.IsOnDemand(d.ID) && d.Viewers == 0
 	})
 	if len(h.Displays) == 0 {
 		return ""

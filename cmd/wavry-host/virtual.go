@@ -14,28 +14,26 @@ import (
 )
 
 // isVirtual reports whether a display is a virtual one: the usual one, or one of displays.virtual.
-func isVirtual(id string) bool { return id == idVirtual || isOnDemand(id) }
+func isVirtual(id string) bool { return id == idVirtual || config.IsOnDemand(id) }
 
-// isOnDemand reports whether a display is one of displays.virtual, which run while something holds them.
-func isOnDemand(id string) bool { return strings.HasPrefix(id, idVirtual+":") }
-
-// madeVirtual lists the displays of displays.virtual.
-func madeVirtual(cfg *config.Config) (all []candidate) {
+// madeVirtual lists the usual virtual display, and the displays of displays.virtual. Without Xvfb they are unusable.
+func madeVirtual(cfg *config.Config) []candidate {
+	size := cfg.Displays.VirtualSize
+	all := []candidate{{ID: idVirtual, Name: "Virtual display", Width: size.Width, Height: size.Height}}
 	for _, one := range cfg.Displays.Virtuals() {
-		all = append(all, withServer(candidate{
-			ID: one.ID, Name: "Virtual display " + strings.TrimPrefix(one.ID, idVirtual+":"), Backend: "x11",
-			Width: one.Size.Width, Height: one.Size.Height, Group: one.Group, State: display.Usable,
-		}))
+		all = append(all, candidate{
+			ID: one.ID, Name: "Virtual display " + strings.TrimPrefix(one.ID, idVirtual+":"),
+			Width: one.Size.Width, Height: one.Size.Height, Group: one.Group,
+		})
+	}
+	state, why := display.Usable, ""
+	if child.Find("Xvfb") != nil {
+		state, why = display.Unusable, display.ErrNoServer.Error()
+	}
+	for i := range all {
+		all[i].Backend, all[i].State, all[i].Why = "x11", state, why
 	}
 	return all
-}
-
-// withServer marks a virtual display as unusable if its server is missing.
-func withServer(c candidate) candidate {
-	if child.Find("Xvfb") != nil {
-		c.State, c.Why = display.Unusable, display.ErrNoServer.Error()
-	}
-	return c
 }
 
 // missingPrograms lists the configured programs of virtual displays that are not installed.
@@ -60,16 +58,12 @@ func missingPrograms(cfg *config.Config) (missing []string) {
 func onDemand(ctx context.Context, cfg *config.Config, where desktop.Config, log *slog.Logger) (
 	map[string]*desktop.OnDemand, error,
 ) {
-	list := cfg.Displays.Virtuals()
-	if len(list) == 0 {
-		return nil, nil
-	}
-	all := make(map[string]*desktop.OnDemand, len(list))
-	for _, one := range list {
-		where := where
-		where.ID, where.Programs, where.Keep = one.ID, one.Programs, one.Keep
-		where.Width, where.Height = one.Size.Width, one.Size.Height
-		all[one.ID] = desktop.NewOnDemand(where, log)
+	all := make(map[string]*desktop.OnDemand)
+	for _, one := range cfg.Displays.Virtuals() {
+		own := where
+		own.ID, own.Programs, own.Keep = one.ID, one.Programs, one.Keep
+		own.Width, own.Height = one.Size.Width, one.Size.Height
+		all[one.ID] = desktop.NewOnDemand(own, log)
 	}
 	running, err := desktop.Ask(ctx, where.Socket)
 	if err != nil && !errors.Is(err, desktop.ErrNone) {

@@ -53,7 +53,7 @@ func TestDisplaysOnDemandAreListed(t *testing.T) {
 	list := c.offered(choose(id, all))
 	for _, d := range list {
 		got = append(got, d.ID+" "+d.Group)
-		if isOnDemand(d.ID) != (d.Hold != nil && d.Kept != nil) || isVirtual(d.ID) != d.Virtual {
+		if config.IsOnDemand(d.ID) != (d.Hold != nil && d.Kept != nil) || isVirtual(d.ID) != d.Virtual {
 			t.Errorf("%+v", d)
 		}
 	}

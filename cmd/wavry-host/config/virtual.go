@@ -157,10 +157,11 @@ func (c *Config) virtualConflicts(found *conflictList) {
 			return
 		}
 	}
-	if id := c.Displays.Default; isNamedVirtual(id) && !slices.Contains(ids, id) {
+	if id := c.Displays.Default; IsOnDemand(id) && !slices.Contains(ids, id) {
 		found.add(fmt.Sprintf("%s is not a display of displays.virtual", id), "displays.default", "displays.virtual")
 	}
 }
 
-// isNamedVirtual reports whether an ID is that of a display or group of displays.virtual.
-func isNamedVirtual(id string) bool { return strings.HasPrefix(id, Virtual+":") }
+// IsOnDemand reports whether an ID is that of a display or group of displays.virtual, which run while something holds
+// them.
+func IsOnDemand(id string) bool { return strings.HasPrefix(id, Virtual+":") }
