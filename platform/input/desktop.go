@@ -39,10 +39,11 @@ var (
 // desktop is a display of a desktop's service as a Device. It types letters by their symbols: the desktop looks for a
 // key in its layout.
 type desktop struct {
+	bell
+
 	remote remote
 	size   image.Point // of the display
-	woken  chan struct{}
-	lost   int // refused calls
+	lost   int         // refused calls
 	keys   map[byte]desktopKey
 }
 
@@ -73,7 +74,7 @@ func onDesktop[R remote](open func(ctx context.Context) (R, error)) func(ctx con
 		if err != nil {
 			return nil, err
 		}
-		return &desktop{remote: r, woken: make(chan struct{}, 1), keys: make(map[byte]desktopKey)}, nil
+		return &desktop{bell: newBell(), remote: r, keys: make(map[byte]desktopKey)}, nil
 	}
 }
 
@@ -178,17 +179,10 @@ func (d *desktop) sync(ctx context.Context) error {
 
 func (d *desktop) wait() error {
 	select {
-	case <-d.woken:
+	case <-d.bell:
 		return nil
 	case <-d.remote.Lost():
 		return d.remote.Err()
-	}
-}
-
-func (d *desktop) wake() {
-	select {
-	case d.woken <- struct{}{}:
-	default: // it is awake
 	}
 }
 

@@ -35,3 +35,16 @@ const maxKey = 255 - keyOffset
 
 // controlKeys are the Linux codes of keys in texts that type no letter.
 var controlKeys = map[rune]uint32{'\b': 14, '\t': 15, '\n': 28, '\r': 28}
+
+// bell is what a Device waits for that has no connection to read from.
+type bell chan struct{}
+
+func newBell() bell { return make(bell, 1) }
+
+// wake implements Device.
+func (b bell) wake() {
+	select {
+	case b <- struct{}{}:
+	default: // it is awake
+	}
+}

@@ -73,6 +73,8 @@ type UInputConfig struct {
 // buttons, the positions and the wheel as well: a click comes before what is typed after it. The mouse is for motions,
 // which a device with positions cannot have.
 type uinput struct {
+	bell
+
 	keyboard, mouse        events
 	pace                   *rate.Limiter
 	american               bool
@@ -80,7 +82,6 @@ type uinput struct {
 	down                   map[uint32]bool // keys
 	pixels, turns, notches remainder       // of the mouse and its wheel
 	lost                   int             // letters that the layout lacks
-	woken                  chan struct{}
 }
 
 var _ Device = (*uinput)(nil)
@@ -92,7 +93,7 @@ func UInput(cfg UInputConfig) func(ctx context.Context) (Device, error) {
 	}
 	return func(ctx context.Context) (Device, error) {
 		u := &uinput{
-			american: cfg.American, keymap: americanKeymap(), down: make(map[uint32]bool), woken: make(chan struct{}, 1),
+			bell: newBell(), american: cfg.American, keymap: americanKeymap(), down: make(map[uint32]bool),
 			pace: rate.NewLimiter(keyRate, keyBurst),
 		}
 		err := u.open(cfg)
@@ -311,34 +312,33 @@ func (u *uinput) letter(ctx context.Context, letter rune) (code byte, ok bool, e
 			held, mods = append(held, shift), modShift
 		}
 	}
-	if key, ok := u.keymap.find(letter, 0, mods); ok {
-		code = key - keyOffset
-		if err := u.room(ctx, keyEvents); err != nil {
-			return 0, false, err
-		}
-		u.strike(uint32(code), true)
-		return code, true, nil
+	key, ok := u.keymap.find(letter, 0, mods)
+	events, turned := keyEvents, !ok // whether Shift is to be the other way round
+	if turned {
+		key, ok = u.keymap.find(letter, 0, mods^modShift)
+		events = shiftEvents
 	}
-	key, ok := u.keymap.find(letter, 0, mods^modShift)
 	if !ok {
 		return 0, false, nil
 	}
-	code = key - keyOffset
-	if err := u.room(ctx, shiftEvents); err != nil {
+	if err := u.room(ctx, events); err != nil {
 		return 0, false, err
 	}
-	if len(held) == 0 {
-		u.keyboard.press(shiftLeft, true)
+	code = key - keyOffset
+	if !turned {
 		u.strike(uint32(code), true)
-		u.keyboard.press(shiftLeft, false)
 		return code, true, nil
 	}
+	press := len(held) == 0
+	if press {
+		held = []uint32{shiftLeft}
+	}
 	for _, shift := range held {
-		u.keyboard.press(shift, false)
+		u.keyboard.press(shift, press)
 	}
 	u.strike(uint32(code), true)
 	for _, shift := range held {
-		u.keyboard.press(shift, true)
+		u.keyboard.press(shift, !press)
 	}
 	return code, true, nil
 }
@@ -386,15 +386,8 @@ func (u *uinput) sync(context.Context) error {
 
 // wait implements Device.
 func (u *uinput) wait() error {
-	<-u.woken
+	<-u.bell
 	return nil
-}
-
-func (u *uinput) wake() {
-	select {
-	case u.woken <- struct{}{}:
-	default: // it is awake
-	}
 }
 
 // refused implements Device.
