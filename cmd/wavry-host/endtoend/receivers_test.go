@@ -81,17 +81,7 @@ func TestDesktopInGStreamer(t *testing.T) {
 			r := startReceiver(t, gstreamer, w.viewer, w.host, c.args...)
 			r.waitFrames(t, 100)
 			r.waitPicture(t, w.x)
-			before := w.session(t)
-			w.lose(t, 2)
-			watchLosses(t, w, r)
-			r.waitPicture(t, w.x)
-			after := w.session(t)
-			t.Logf("2 %% lost, %d packets: %d sent again, %d keyframes, %s by %s, target %d bit/s, loss %.3f",
-				w.lost(t), after.Retransmissions-before.Retransmissions,
-				after.KeyframesSent-before.KeyframesSent, after.Quality, after.Reason, after.TargetBitrate, after.Loss)
-			if after.Retransmissions == before.Retransmissions && after.KeyframesSent == before.KeyframesSent {
-				t.Error("no packet was sent again and no keyframe was made; want the one or the other")
-			}
+			watchLossesRepaired(t, w, r, w.session(t))
 			// A receiver report may come before the first feedback on packets.
 			if got := w.feedback(t); got[c.want] == 0 || c.want == adapt.RR && got[adapt.TWCC]+got[adapt.CCFB] != 0 {
 				t.Errorf("its reports by form: %v; want those of form %d", got, c.want)
@@ -202,6 +192,21 @@ func TestAiortcWhenThePathNarrows(t *testing.T) {
 	noise.kill()
 	r.leave(t)
 	w.waitEmpty(t)
+}
+
+// watchLossesRepaired loses packets, and checks that the picture is right after that. before is the session so far.
+func watchLossesRepaired(t *testing.T, w watched, r *receiver, before snapshot) {
+	t.Helper()
+	w.lose(t, 2)
+	watchLosses(t, w, r)
+	r.waitPicture(t, w.x)
+	after := w.session(t)
+	t.Logf("2 %% lost, %d packets: %d sent again, %d keyframes, %s by %s, target %d bit/s, loss %.3f",
+		w.lost(t), after.Retransmissions-before.Retransmissions,
+		after.KeyframesSent-before.KeyframesSent, after.Quality, after.Reason, after.TargetBitrate, after.Loss)
+	if after.Retransmissions == before.Retransmissions && after.KeyframesSent == before.KeyframesSent {
+		t.Error("no packet was sent again and no keyframe was made; want the one or the other")
+	}
 }
 
 // watchLosses checks that pictures keep arriving although packets are lost.
