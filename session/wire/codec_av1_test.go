@@ -30,12 +30,7 @@ func TestAV1AndHEVCGoThroughWhole(t *testing.T) {
 				r.run(t)
 				for n, size := range []int{5000, 3000, 20} {
 					unit := encode.AccessUnit{Data: encodetest.Unit(c.format, size, n == 0), Key: n == 0, Time: time.Now()}
-					before := len(r.packets())
-					if _, err := r.sender.track.WriteAccessUnit(unit); err != nil {
-						t.Fatal(err)
-					}
-					r.drain()
-					sent := r.packets()[before:]
+					sent := r.send(t, unit)
 					d := c.open()
 					var got []byte
 					for i, p := range sent {

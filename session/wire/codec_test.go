@@ -34,12 +34,7 @@ func TestVP9GoesThroughWhole(t *testing.T) {
 			vp9(5000, true, time.Now()), vp9(3000, false, time.Now()),
 			vp9(20, false, time.Now()),
 		} {
-			before := len(r.packets())
-			if _, err := r.sender.track.WriteAccessUnit(unit); err != nil {
-				t.Fatal(err)
-			}
-			r.drain()
-			sent := r.packets()[before:]
+			sent := r.send(t, unit)
 			var got []byte
 			for i, p := range sent {
 				if p.size > 1200 {

@@ -19,12 +19,7 @@ func TestVP8GoesThroughWhole(t *testing.T) {
 		r.run(t)
 		for n, size := range []int{5000, 3000, 20} {
 			unit := encode.AccessUnit{Data: encodetest.Unit(encode.VP8, size, n == 0), Key: n == 0, Time: time.Now()}
-			before := len(r.packets())
-			if _, err := r.sender.track.WriteAccessUnit(unit); err != nil {
-				t.Fatal(err)
-			}
-			r.drain()
-			sent := r.packets()[before:]
+			sent := r.send(t, unit)
 			var got []byte
 			for i, p := range sent {
 				var d codecs.VP8Packet

@@ -17,15 +17,9 @@ func TestTheFormatChangesWithinAStream(t *testing.T) {
 		r.run(t)
 		write := func(format encode.Format, size int, key bool) []onWire {
 			t.Helper()
-			before := len(r.packets())
-			unit := encode.AccessUnit{
+			return r.send(t, encode.AccessUnit{
 				Format: format, Data: encodetest.Unit(format, size, key), Key: key, Time: time.Now(),
-			}
-			if _, err := r.sender.track.WriteAccessUnit(unit); err != nil {
-				t.Fatal(err)
-			}
-			r.drain()
-			return r.packets()[before:]
+			})
 		}
 		again := func(p onWire, want uint8) {
 			t.Helper()

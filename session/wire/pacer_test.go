@@ -13,6 +13,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
+	"wavryhost/encode"
 	"wavryhost/session/progress"
 )
 
@@ -37,6 +38,17 @@ func (r *rig) drain() {
 		time.Sleep(time.Millisecond)
 	}
 	synctest.Wait()
+}
+
+// send writes a picture, and returns the packets that are sent until the queue is empty.
+func (r *rig) send(t testing.TB, unit encode.AccessUnit) []onWire {
+	t.Helper()
+	before := len(r.packets())
+	if _, err := r.sender.track.WriteAccessUnit(unit); err != nil {
+		t.Fatal(err)
+	}
+	r.drain()
+	return r.packets()[before:]
 }
 
 func (r *rig) write(t testing.TB, bytes int, key bool) Written {
