@@ -17,18 +17,25 @@ import (
 	"wavryhost/session/api/whep"
 )
 
+// tokenInFile makes a token with limits, and a file of tokens that has it.
+func tokenInFile(t *testing.T, name, role string, limits ...string) (token, path string) {
+	t.Helper()
+	token, line, err := auth.NewToken(name, role, limits...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return token, path
+}
+
 // A token for a group of displays gets a member that the host chooses, and no member that it names itself. The session
 // lasts although the token does not name the member.
 func TestTokenForAGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		token, line, err := auth.NewToken("ann", "viewer", "displays=virtual:desk")
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "tokens")
-		if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		token, path := tokenInFile(t, "ann", "viewer", "displays=virtual:desk")
 		m := healthy()
 		m.state.Default = "virtual:desk"
 		m.list[0].Display, m.list[0].Group = "virtual:desk-2", "virtual:desk"
@@ -56,15 +63,8 @@ func TestTokenForAGroup(t *testing.T) {
 // The limits of a token apply to each request, and the audit log names the token that was refused.
 func TestTokensLimitWhatTheyAllow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		token, line, err := auth.NewToken("ann", "viewer", "displays=x11:*", "networks=192.0.2.0/24",
+		token, path := tokenInFile(t, "ann", "viewer", "displays=x11:*", "networks=192.0.2.0/24",
 			"until="+time.Now().Add(time.Hour).Format(time.RFC3339))
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "tokens")
-		if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
 		var log bytes.Buffer
 		m := healthy()
 		s, _ := newServer(t, Config{TokensFile: path, Audit: &log}, m)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -165,14 +164,7 @@ func TestReservationForASubject(t *testing.T) {
 // A viewer's token ends with the credential of the gateway that asked for it.
 func TestViewerTokenEndsWithItsGateway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		gateway, line, err := auth.NewToken("gw", "operator")
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "tokens")
-		if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		gateway, path := tokenInFile(t, "gw", "operator")
 		m := opens(healthy())
 		s, _ := newServer(t, Config{TokensFile: path}, m)
 		header := bearer(gateway)
@@ -217,14 +209,7 @@ func TestViewerTokenOpensOneSession(t *testing.T) {
 
 // Viewers list the displays that their credential allows, without the figures of others.
 func TestViewersListTheirDisplays(t *testing.T) {
-	token, line, err := auth.NewToken("ann", "viewer", "displays=x11:*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "tokens")
-	if err := os.WriteFile(path, []byte(line+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	token, path := tokenInFile(t, "ann", "viewer", "displays=x11:*")
 	m := healthy()
 	m.state.Displays[0].Viewers, m.state.Displays[0].Control = 2, "s7"
 	m.state.Displays = append(m.state.Displays, session.DisplayInfo{ID: "synthetic", State: "idle"})
