@@ -172,7 +172,7 @@ func TestSuiteCatchesEachBrokenPromise(t *testing.T) {
 }
 
 func TestSuiteKnowsAFrameOfVP9(t *testing.T) {
-	for name, spoil := range map[string]func(*encode.AccessUnit){
+	spoiled := map[string]func(*encode.AccessUnit){
 		"an inter frame that calls itself a keyframe": func(u *encode.AccessUnit) { u.Data[0] |= vp9Inter },
 		"a frame that is not shown":                   func(u *encode.AccessUnit) { u.Data[0] &^= vp9Shown },
 		"a frame that shows another":                  func(u *encode.AccessUnit) { u.Data[0] |= vp9Again },
@@ -182,20 +182,12 @@ func TestSuiteKnowsAFrameOfVP9(t *testing.T) {
 		"a keyframe of another width":                 func(u *encode.AccessUnit) { u.Width += 2 },
 		"a keyframe of another height":                func(u *encode.AccessUnit) { u.Height += 2 },
 		"a keyframe that was cut off":                 func(u *encode.AccessUnit) { u.Data = u.Data[:5] },
-	} {
-		unit := encode.AccessUnit{Data: vp9Frame(1000, params(), true, 7), Key: true, Width: width, Height: height}
-		if err := checkVP9Frame(unit); err != nil {
-			t.Fatal(err)
-		}
-		spoil(&unit)
-		if err := checkVP9Frame(unit); err == nil {
-			t.Errorf("%s is taken for good", name)
-		}
 	}
+	checkSpoiled(t, encode.VP9, spoiled)
 }
 
 func TestSuiteKnowsAFrameOfVP8(t *testing.T) {
-	for name, spoil := range map[string]func(*encode.AccessUnit){
+	spoiled := map[string]func(*encode.AccessUnit){
 		"an inter frame that calls itself a keyframe": func(u *encode.AccessUnit) { u.Data[0] |= vp8Inter },
 		"a frame that is not shown":                   func(u *encode.AccessUnit) { u.Data[0] &^= vp8Shown },
 		"a frame of another version":                  func(u *encode.AccessUnit) { u.Data[0] |= 2 },
@@ -206,14 +198,22 @@ func TestSuiteKnowsAFrameOfVP8(t *testing.T) {
 		"a keyframe that is to be enlarged":           func(u *encode.AccessUnit) { u.Data[7] |= 0x40 },
 		"a keyframe that was cut off":                 func(u *encode.AccessUnit) { u.Data = u.Data[:8] },
 		"a frame without a tag":                       func(u *encode.AccessUnit) { u.Data = u.Data[:2] },
-	} {
-		unit := encode.AccessUnit{Data: vp8Frame(1000, params(), true, 7), Key: true, Width: width, Height: height}
-		if err := checkVP8Frame(unit); err != nil {
+	}
+	checkSpoiled(t, encode.VP8, spoiled)
+}
+
+// checkSpoiled checks that the check of a format accepts a keyframe, and none that is spoiled.
+func checkSpoiled(t *testing.T, format encode.Format, spoiled map[string]func(*encode.AccessUnit)) {
+	t.Helper()
+	stream := bitstreams[format]
+	for name, spoil := range spoiled {
+		unit := encode.AccessUnit{Data: stream.unit(1000, params(), true, 7), Key: true, Width: width, Height: height}
+		if err := stream.check(unit); err != nil {
 			t.Fatal(err)
 		}
 		spoil(&unit)
-		if err := checkVP8Frame(unit); err == nil {
-			t.Errorf("%s is taken for good", name)
+		if err := stream.check(unit); err == nil {
+			t.Errorf("%s is accepted", name)
 		}
 	}
 }
