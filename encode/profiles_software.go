@@ -20,9 +20,9 @@ func x264() Profile {
 			{"deblock", "0:0", "film takes less than half of the bits for the same picture; see Content"},
 			{"g", gopX264, "keyframes on request only"},
 			{"bf", "0", "a B-frame waits for the picture after it"},
-			{"sc_threshold", "0", "a scene cut is no reason for a keyframe: nobody asked for one"},
+			{"sc_threshold", "0", "keyframes are made on request only, also at a scene cut"},
 			{"rc-lookahead", "0", "looking ahead means holding frames back"},
-			{"forced-idr", "1", "a requested keyframe must be one that a new viewer can start at"},
+			{"forced-idr", "1", "a new viewer must be able to start at a requested keyframe"},
 			{
 				"qdiff", "20",
 				"with x264's 4 and a one-frame buffer, rows that one picture could not afford stay coarse in those " +
