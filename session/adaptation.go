@@ -7,7 +7,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/record"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/wire"
 )

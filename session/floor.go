@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
 	"wavryhost/session/rift"

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/peer"
 	"wavryhost/session/rift"
 )

@@ -11,8 +11,8 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
+	"wavryhost/platform/guard"
 	"wavryhost/session/admission"
-	"wavryhost/session/guard"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"

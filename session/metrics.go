@@ -6,9 +6,9 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
+	"wavryhost/platform/guard"
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
-	"wavryhost/session/guard"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"

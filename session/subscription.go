@@ -8,7 +8,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"

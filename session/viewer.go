@@ -12,7 +12,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"

@@ -14,7 +14,7 @@ import (
 
 	"wavryhost/platform/child"
 	"wavryhost/platform/display"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 // Env says where to search for displays.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 // A watch that ends sooner than shortWatch is not repeated for watchPause: the server may reset whenever its

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"wavryhost/platform/descriptors"
+	"wavryhost/platform/guard"
 	"wavryhost/platform/kms/drm"
-	"wavryhost/session/guard"
 )
 
 // maxConns is the number of connections at a time. A daemon has one, and two for each display with viewers.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 // GPU describes a graphics card. Figures that its driver does not report are 0.

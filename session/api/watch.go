@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session/api/watched"
-	"wavryhost/session/guard"
 )
 
 const (

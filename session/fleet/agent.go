@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 
 	"github.com/nats-io/nats.go"
 )

@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session/fleet/bus"
-	"wavryhost/session/guard"
 )
 
 // Config configures an Agent.

@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session"
 	"wavryhost/session/fleet/bus"
 	"wavryhost/session/fleet/fleettest"
 	"wavryhost/session/fleet/pool"
-	"wavryhost/session/guard"
 	"wavryhost/session/outbox"
 
 	"github.com/nats-io/nats.go"

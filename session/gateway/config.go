@@ -11,8 +11,8 @@ import (
 	"os"
 	"strings"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session"
-	"wavryhost/session/guard"
 	"wavryhost/session/progress"
 )
 

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session"
-	"wavryhost/session/guard"
 )
 
 // fileInterval is how often a blocked link checks whether its credentials have changed.

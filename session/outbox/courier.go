@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session"
-	"wavryhost/session/guard"
 )
 
 const (

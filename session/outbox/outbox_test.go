@@ -14,8 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session"
-	"wavryhost/session/guard"
 	"wavryhost/session/logtest"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"

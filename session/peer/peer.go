@@ -17,7 +17,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )

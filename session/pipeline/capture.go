@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/progress"
 )
 

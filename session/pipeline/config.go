@@ -7,7 +7,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/progress"
 )
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 // Backoff when all encoders fail: initial and maximum.

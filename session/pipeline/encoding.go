@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/progress"
 )

@@ -10,7 +10,7 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 
 	"github.com/prometheus/client_golang/prometheus"
 )

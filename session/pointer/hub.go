@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 // How a pointer that is lost is opened again.

@@ -14,7 +14,7 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/turn/v5"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 // prober probes servers over the network. Each probe has its own socket, which is closed when the probe returns.

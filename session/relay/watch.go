@@ -12,7 +12,7 @@ import (
 
 	"github.com/pion/logging"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 const (

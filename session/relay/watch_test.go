@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 )
 
 // network is servers that fail as they are told, by host name.

@@ -16,8 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session"
-	"wavryhost/session/guard"
 	"wavryhost/session/outbox"
 )
 

@@ -20,8 +20,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session"
-	"wavryhost/session/guard"
 	"wavryhost/session/logtest"
 	"wavryhost/session/outbox"
 

@@ -24,7 +24,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 	"wavryhost/session/progress"
 
 	"github.com/pion/rtp"

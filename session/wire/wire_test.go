@@ -10,7 +10,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/encode"
-	"wavryhost/session/guard"
+	"wavryhost/platform/guard"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"

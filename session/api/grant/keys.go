@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
+	"wavryhost/platform/guard"
 	"wavryhost/session/api/custody"
 	"wavryhost/session/api/watched"
-	"wavryhost/session/guard"
 )
 
 const (
