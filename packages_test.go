@@ -92,6 +92,7 @@ var rooms = map[string][]string{
 		"session/admission",
 		"session/codec",
 		"session/enum",
+		"session/floor",
 		"session/lockorder",
 		"session/peer",
 		"session/pipeline",
@@ -108,6 +109,11 @@ var rooms = map[string][]string{
 		"session/wire",
 	},
 	"wavryhost/session/peer/peertest": {},
+
+	"wavryhost/session/floor": {
+		"platform/guard", "session/enum", "session/lockorder", "session/peer", "session/rift",
+	},
+	"wavryhost/session/floor/floortest": {},
 
 	"wavryhost/session/pipeline": {
 		"adapt",
@@ -297,6 +303,7 @@ var drivers = map[string][]string{
 	"howett.net/plist":             {"wavryhost/platform/service"},
 	"github.com/prometheus/": {
 		"wavryhost/session",
+		"wavryhost/session/floor",
 		"wavryhost/session/pipeline",
 		"wavryhost/session/relay",
 		"wavryhost/session/api",
@@ -334,6 +341,7 @@ var drivers = map[string][]string{
 	"wavryhost/platform/kms/kmstest":               nil,
 	"wavryhost/platform/xproto/xprototest":         nil,
 	"wavryhost/platform/screencast/screencasttest": nil,
+	"wavryhost/session/floor/floortest":            nil,
 	"wavryhost/session/logtest":                    nil,
 	"wavryhost/session/peer/peertest":              nil,
 	"wavryhost/cmd/wavry-host":                     {"wavryhost/cmd/wavry-host"},

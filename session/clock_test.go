@@ -19,7 +19,7 @@ func TestStepOfTheWallClockIsNoSilence(t *testing.T) {
 		var v viewer
 		v.heard.set(time.Now())
 		time.Sleep(time.Second)
-		if got := time.Since(presence{&v}.lastHeard()); got != time.Second {
+		if got := time.Since(presence{&v}.LastHeard()); got != time.Second {
 			t.Errorf("silent for %v; want a second", got)
 		}
 	})

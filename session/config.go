@@ -12,6 +12,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/encode"
 	"wavryhost/session/codec"
+	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
@@ -73,7 +74,7 @@ type Config struct {
 	Prefer adapt.Aggressiveness
 
 	// Input is whose input is taken. It defaults to that of controllers and operators.
-	Input InputPolicy
+	Input floor.Policy
 	// ControlIdle is the time without input after which another session may take control of a display. The default of
 	// 15 s is long enough to read the effect of the last key, and short enough that a colleague waits rather than asks.
 	ControlIdle time.Duration

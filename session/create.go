@@ -12,6 +12,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
+	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"
@@ -30,7 +31,7 @@ type opener struct {
 	host     *HostState
 	registry *registry
 	catalog  *catalog
-	floor    *floor
+	floor    *floor.Control
 	pool     *pipeline.Pool
 	pointers *pointer.Hub
 	watched  *watched
@@ -122,7 +123,7 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	etag := v.peer.ETag()
 	p.registry.add(v, t) //nolint:contextcheck // the request is over long before the session
 	if o.Control {
-		err := p.floor.give(v.input, true) //nolint:contextcheck // the display's input outlives the request
+		err := v.input.Give(true) //nolint:contextcheck // the display's input outlives the request
 		if err != nil {
 			v.log.Warn("control does not pass on from the former session", "err", err)
 		}
@@ -189,7 +190,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 	v.cadence = cadence{begun: v.created, wake: v.changed}
 	v.guard = p.met.guard(v.log, v.crashed)
 	v.pointer = newPointerChannel()
-	v.input = newInputChannel(id, o.Role, presence{v}, p.floor, v.log, v.guard)
+	v.input = p.floor.Join(id, o.Role, presence{v}, v.log, v.guard)
 	v.life = newLife(*p.conf.get(), v.created)
 	v.sample.at, v.setup.begun = v.created, o.begun
 	ceiling := asked.MaxBitrate(format)

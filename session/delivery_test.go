@@ -30,8 +30,7 @@ func TestSessionThatShowsNothingSaysSo(t *testing.T) {
 		"it asked again and again once": {func(v *viewer) { ask5(v, now.Add(-requestsWithin), time.Second) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rig := newCounter()
-			defer rig.close()
+			rig := newEventLog()
 			v := &viewer{id: "a", log: rig.log, figures: figures{met: rig.met}, owner: owner{emit: rig.emit}}
 			v.life.state = stateConnected
 			v.sub.begin(v, &feed{source: &fakeSource{state: pipeline.Live}, on: &fakeEncoding{index: 1}})

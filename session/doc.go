@@ -1,5 +1,5 @@
 // Package session streams displays to viewers. Manager opens sessions, each of which is a viewer: a peer connection
-// with the adaptation to its path. The registry owns them, HostState drains the host, the floor gives control of
+// with the adaptation to its path. The registry owns them, HostState drains the host, package floor gives control of
 // displays.
 //
 // # Locks

@@ -6,6 +6,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
+	"wavryhost/session/floor"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
 	"wavryhost/session/relay"
@@ -76,9 +77,9 @@ func EventShapes() map[EventKind]EventShape {
 			Required: ofSession("reason"), Reasons: undeliveredReasons,
 		},
 		EventControl: {
-			Required: []string{"display", "reason"}, Optional: []string{"session", "from", "to"}, Reasons: controlReasons,
+			Required: []string{"display", "reason"}, Optional: []string{"session", "from", "to"}, Reasons: floor.Reasons(),
 		},
-		EventInputRefused: {Required: ofSession("reason"), Reasons: channelRefusals},
+		EventInputRefused: {Required: ofSession("reason"), Reasons: floor.ChannelRefusals()},
 		EventPacketSize:   {Required: ofSession("to")},
 		EventLoopStalled:  {Required: []string{"reason"}, Optional: []string{"error"}, Reasons: progress.Kinds()},
 		EventLoopResumed:  {Required: []string{"reason"}, Reasons: progress.Kinds()},

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"image"
+	"log/slog"
 	"slices"
 	"testing"
 
@@ -11,6 +12,22 @@ import (
 
 	"wavryhost/capture/capturetest"
 )
+
+// eventLog keeps the events of a part of a session.
+type eventLog struct {
+	log    *slog.Logger
+	met    *Metrics
+	events []Event
+}
+
+func newEventLog() *eventLog {
+	return &eventLog{log: slog.New(slog.DiscardHandler), met: NewMetrics(prometheus.NewRegistry())}
+}
+
+func (l *eventLog) emit(e Event) uint64 {
+	l.events = append(l.events, e)
+	return uint64(len(l.events))
+}
 
 // screen is a display for tests.
 type screen struct{ *capturetest.Screen }

@@ -8,6 +8,7 @@ import (
 
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
+	"wavryhost/session/floor/floortest"
 	"wavryhost/session/peer/peertest"
 )
 
@@ -70,12 +71,12 @@ func TestHandOver(t *testing.T) {
 // A session that replaces one begins at half its rate, since both share the path for a moment, and controls the display
 // if that did.
 func TestSessionBesideTheOneItReplaces(t *testing.T) {
-	keys := &keyboard{held: make(map[string]bool)}
+	keys := &floortest.Keyboard{}
 	h := openHouse(t, func(c *Config) {
 		inner := c.Displays
 		c.Displays = func(ctx context.Context) []Display {
 			list := inner(ctx)
-			list[0].Input = func() Injector { return keys }
+			list[0].Input = injector(keys)
 			return list
 		}
 	})

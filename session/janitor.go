@@ -50,7 +50,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			_ = m.guard.Run(partJanitor, func() { m.tend(ctx, now, took) }) // it is logged, and the next round may go well
 		})
 		interval := janitorInterval
-		if holding(m.floor) {
+		if m.floor.Holding() {
 			interval = holdingInterval
 		}
 		timer.Reset(interval)
@@ -60,7 +60,7 @@ func (m *Manager) Run(ctx context.Context) error {
 // tend looks after the sessions once. took is the time since its last round that was a second after the one before.
 func (m *Manager) tend(ctx context.Context, now time.Time, took time.Duration) {
 	m.registry.reap(now)
-	m.floor.sweep(now) //nolint:contextcheck // the displays' input has contexts of its own
+	m.floor.Sweep(now) //nolint:contextcheck // the displays' input has contexts of its own
 	m.pool.Sweep(now)
 	if took < time.Second {
 		return
@@ -97,7 +97,7 @@ func (m *Manager) shutdown() error {
 	go func() { // unguarded: the daemon ends anyway
 		defer close(done)
 		m.registry.wg.Wait()
-		m.floor.close()
+		m.floor.Close()
 		m.pointers.Wait()
 		m.pool.Close()
 		m.pool.Wait()

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 )
 
@@ -116,7 +117,6 @@ const (
 	partSession  = "session"  // the loop that watches a session
 	partFeedback = "feedback" // what reads a viewer's reports
 	partPacer    = "pacer"    // what sends a viewer's packets
-	partInput    = "input"    // a viewer's messages, or what gives them to the display
 	partPointer  = "pointer"  // what sends the pointer to a viewer
 	partRelease  = "release"  // the end of a session
 	partJanitor  = "janitor"  // what looks after all sessions
@@ -127,6 +127,6 @@ const (
 )
 
 var parts = []string{
-	partSession, partFeedback, partPacer, peer.PartTransport, partInput, partPointer, partRelease,
+	partSession, partFeedback, partPacer, peer.PartTransport, floor.Part, partPointer, partRelease,
 	partJanitor, partRelay, partGateway, PartProbe, partFleet,
 }

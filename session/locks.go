@@ -3,7 +3,6 @@ package session
 // The kinds of locks whose order the package documentation gives.
 type (
 	registryLock     struct{} // registry.mu
-	floorLock        struct{} // floor.mu
 	subscriptionLock struct{} // subscription.mu
 	controllerLock   struct{} // adaptation.mu
 	limitsLock       struct{} // limits.mu

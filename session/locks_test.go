@@ -64,7 +64,7 @@ func TestDocumentedLocksExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	var have []string
-	for _, file := range []string{"locks.go", "pipeline/locks.go"} {
+	for _, file := range []string{"locks.go", "floor/locks.go", "pipeline/locks.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/platform/guard"
 	"wavryhost/session/admission"
+	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"
@@ -23,7 +24,7 @@ import (
 )
 
 // Manager opens sessions and gives access to them and to the parts that own something: the registry owns the sessions,
-// the floor the control of displays, HostState the state of the host. Its methods may be called from several
+// floor.Control the control of displays, HostState the state of the host. Its methods may be called from several
 // goroutines. Run must be running for sessions to be ended by their deadlines.
 type Manager struct {
 	conf    *live
@@ -47,7 +48,7 @@ type Manager struct {
 	pool    *pipeline.Pool
 	watched watched
 	relays  *relay.Watch
-	floor   *floor
+	floor   *floor.Control
 	resizer *resizer
 	// pointers follows the pointers of displays.
 	pointers *pointer.Hub
@@ -78,7 +79,9 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		Guard: func(log *slog.Logger) *guard.Guard { return m.guard(log, nil) },
 	})
 	g.pointers = pointer.NewHub(log, g.guard)
-	g.floor = newFloor(g.conf, log, m)
+	g.floor = floor.New(func() floor.Settings {
+		return floor.Settings{Policy: g.conf.get().Input, Idle: g.conf.get().ControlIdle}
+	}, log, m.floor, g.guard)
 	g.catalog = &catalog{conf: g.conf, watched: &g.watched, log: log, emit: emit}
 	g.shedder = &shedder{
 		conf: g.conf, log: log, met: m, emit: emit,
@@ -86,7 +89,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.uplink = &uplink{conf: g.conf}
 	g.refusals = &refusals{log: log, met: m, emit: emit, open: g.pool.Open, last: make(map[string]time.Time)}
-	g.registry = newRegistry(log, m, emit, g.floor, &capacity{g.conf, g.pool})
+	g.registry = newRegistry(log, m, emit, &capacity{g.conf, g.pool})
 	g.reservations = &Reservations{
 		registry: g.registry, catalog: g.catalog,
 		refused: func(err error, display string) { g.refusals.tell(err, display) },
@@ -98,7 +101,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.registry.host = g.host
 	g.resizer = &resizer{
-		conf: g.conf, catalog: g.catalog, registry: g.registry, floor: g.floor, emit: emit, log: log,
+		conf: g.conf, catalog: g.catalog, registry: g.registry, emit: emit, log: log,
 		rates: make(map[string]*rate.Limiter),
 	}
 	g.opener = &opener{
@@ -222,7 +225,7 @@ func (m *Manager) Host() Host {
 			Most: m.conf.get().rule(d.ID).MaxViewers,
 		}
 		i.Resizable = d.resizable(m.conf.get())
-		i.Input, i.Control = d.Input != nil && m.conf.get().Input != InputOff, m.floor.holder(d.ID)
+		i.Input, i.Control = d.Input != nil && m.conf.get().Input != floor.Off, m.floor.Holder(d.ID)
 		if st, users := m.pool.Status(d.ID); users > 0 {
 			i.Viewers, i.Encodings, i.State, i.Reason = users, st.Encodings, st.State.String(), st.Reason
 			if st.Width > 0 {
@@ -285,8 +288,8 @@ func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	if err := m.floor.give(h.input, on); err != nil {
-		return Snapshot{}, err
+	if err := h.input.Give(on); err != nil {
+		return Snapshot{}, controlError(err)
 	}
 	return m.host.show(h), nil
 }
@@ -294,7 +297,7 @@ func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
 // TakesInput reports whether a session of a display could control it.
 func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {
 	d, err := m.catalog.find(ctx, display)
-	return err == nil && d.Input != nil && m.conf.get().Input.lets(r)
+	return err == nil && d.Input != nil && m.conf.get().Input.Lets(r)
 }
 
 // ICEServers returns the STUN and TURN servers for a user, best first. It returns working servers, of the given region

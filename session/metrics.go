@@ -9,10 +9,10 @@ import (
 	"wavryhost/platform/guard"
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
+	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
-	"wavryhost/session/rift"
 	"wavryhost/session/wire"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -76,11 +76,7 @@ type Metrics struct {
 	smallerPackets    prometheus.Counter
 	relays            *relay.Metrics
 	labels            *labelMetrics
-	input             *prometheus.CounterVec
-	inputDropped      *prometheus.CounterVec
-	channelsRefused   *prometheus.CounterVec
-	controlChanges    *prometheus.CounterVec
-	controlled        prometheus.Gauge
+	floor             *floor.Metrics
 }
 
 // NewMetrics returns metrics that are registered on reg.
@@ -237,12 +233,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 				"Time for which viewers' pictures stood although another was "+
 					"due"+byLabel, "label", "value"),
 		},
-		input:           counters("input_messages_total", "Input messages passed to displays, by kind.", "kind"),
-		inputDropped:    counters("input_dropped_total", "Dropped input messages, by reason.", "reason"),
-		channelsRefused: counters("data_channels_refused_total", "Refused data channels, by reason.", "reason"),
-		controlChanges: counters("control_changes_total", "Times that control of a display went to another "+
-			"session or to none, by reason.", "reason"),
-		controlled: gauge("controlled_displays", "Displays that a session controls."),
+		floor: floor.NewMetrics(reg),
 	}
 	m.zero()
 	return m
@@ -322,9 +313,6 @@ func (m *Metrics) Complete() {
 		{m.refusedRepeats, words(pacing.Refusals())},
 		{m.feedbackFaults, words(wire.FeedbackFaults())},
 		{m.requests, requestKinds},
-		{m.inputDropped, inputDrops},
-		{m.channelsRefused, channelRefusals},
-		{m.controlChanges, controlReasons},
 		{m.events, words(EventKinds())},
 	} {
 		c.exist()
@@ -337,12 +325,8 @@ func (m *Metrics) Complete() {
 			m.paths.WithLabelValues(p, over)
 		}
 	}
-	for _, k := range rift.Kinds() {
-		if k != rift.Gamepad { // no display takes them
-			m.input.WithLabelValues(k.String())
-		}
-	}
 	m.pipeline.Complete()
+	m.floor.Complete()
 	m.forecast.completed()
 }
 

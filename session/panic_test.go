@@ -15,8 +15,9 @@ import (
 	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
+	"wavryhost/session/floor"
+	"wavryhost/session/floor/floortest"
 	"wavryhost/session/pipeline"
-	"wavryhost/session/rift"
 )
 
 // bomb panics where it is planted, once it is armed.
@@ -255,59 +256,38 @@ func TestPanicOfAnEncoderThatOpensIsARefusal(t *testing.T) {
 
 // minedKeyboard is an injector with a bomb.
 type minedKeyboard struct {
-	*keyboard
+	*floortest.Keyboard
 	*bomb
 }
 
-func (m minedKeyboard) Text(text string) { m.pass("Text"); m.keyboard.Text(text) }
+func (m minedKeyboard) Text(text string) { m.pass("Text"); m.Keyboard.Text(text) }
 func (m minedKeyboard) Key(code uint32, down bool, letter rune, locks uint8) {
 	m.pass("Key")
-	m.keyboard.Key(code, down, letter, locks)
-}
-
-func (m minedKeyboard) Run(ctx context.Context) error {
-	m.once("Run")
-	return m.keyboard.Run(ctx)
+	m.Keyboard.Key(code, down, letter, locks)
 }
 
 func TestPanicOfAnInjector(t *testing.T) {
-	t.Run("ends the session that gives input", func(t *testing.T) {
-		keys, b := &keyboard{}, &bomb{}
-		h := openSteered(t, keys, nil)
-		defer h.close(t)
-		next := *h.conf.get()
-		next.Displays = func(context.Context) []Display {
-			d := h.screen.display()
-			d.Input = func() Injector { return minedKeyboard{keys.open().(*keyboard), b} }
-			return []Display{d}
-		}
-		h.conf.p.Store(&next)
-		r := newRemote(t)
-		defer r.close()
-		d := r.control(h)
-		b.arm("Key")
-		if err := d.Send(riftPress(30)); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the session ends", func() bool { return h.events(EventEnded) == 1 })
-		if n := testutil.ToFloat64(h.met.panics.WithLabelValues(partInput)); n != 1 {
-			t.Errorf("%v panics are counted; want 1", n)
-		}
-	})
-	t.Run("is begun again", func(t *testing.T) {
-		c := newCounter()
-		defer c.close()
-		b := &bomb{}
-		b.arm("Run")
-		v := c.viewer("a", RoleController)
-		v.shows(Display{ID: "test", Input: func() Injector { return minedKeyboard{c.keys.open().(*keyboard), b} }})
-		if why := c.deliver(v.inputChannel, rift.Event{Kind: rift.Key, Code: 30, Pressed: true},
-			time.Now()); why != "" {
-			t.Fatal(why)
-		}
-		eventually(t, "the panic is "+
-			"counted", func() bool { return testutil.ToFloat64(c.met.panics.WithLabelValues(partInput)) == 1 })
-	})
+	keys, b := &floortest.Keyboard{}, &bomb{}
+	h := openSteered(t, keys, nil)
+	defer h.close(t)
+	next := *h.conf.get()
+	next.Displays = func(context.Context) []Display {
+		d := h.screen.display()
+		d.Input = func() floor.Injector { return minedKeyboard{keys.Open(), b} }
+		return []Display{d}
+	}
+	h.conf.p.Store(&next)
+	r := newRemote(t)
+	defer r.close()
+	d := r.control(h)
+	b.arm("Key")
+	if err := d.Send(riftPress(30)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session ends", func() bool { return h.events(EventEnded) == 1 })
+	if n := testutil.ToFloat64(h.met.panics.WithLabelValues(floor.Part)); n != 1 {
+		t.Errorf("%v panics are counted; want 1", n)
+	}
 }
 
 // The janitor looks after all sessions: a round that panics is not its last.

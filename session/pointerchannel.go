@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 	"wavryhost/session/pointer"
 )
@@ -28,7 +29,7 @@ func newPointerChannel() *pointerChannel {
 
 // open takes a data channel, which replaces an earlier one. It reports whether there have been too many.
 func (c *pointerChannel) open(_ context.Context, d *peer.Channel) (many bool) {
-	if c.count.Add(1) > maxChannels {
+	if c.count.Add(1) > floor.MaxChannels {
 		// An error means that it is closed already.
 		_ = d.Close()
 		return true

@@ -19,7 +19,6 @@ type registry struct {
 	log      *slog.Logger
 	met      *Metrics
 	emit     func(Event) uint64
-	floor    *floor
 	host     *HostState
 	capacity *capacity
 	// wake has room for one token: a session is to end.
@@ -48,9 +47,9 @@ type session struct {
 	done   chan struct{} // closed when everything is released
 }
 
-func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, f *floor, c *capacity) *registry {
+func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, c *capacity) *registry {
 	r := &registry{
-		log: log, met: m, emit: emit, floor: f, capacity: c, wake: newSignal(),
+		log: log, met: m, emit: emit, capacity: c, wake: newSignal(),
 		sessions: make(map[string]*session), probes: make(map[string]*session),
 		reserved: make(map[string]tally), groups: newGroups(),
 	}
@@ -280,7 +279,7 @@ func (r *registry) forget(s *session) (note string) {
 }
 
 func (r *registry) dissolve(s *session, why EndReason) {
-	r.floor.leave(s.input)
+	s.input.Leave()
 	err := s.stop()
 	if p := s.crash.Load(); p != nil {
 		err = errors.Join(*p, err)

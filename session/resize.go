@@ -46,7 +46,6 @@ type resizer struct {
 	conf     *live
 	catalog  *catalog
 	registry *registry
-	floor    *floor
 	emit     func(Event) uint64
 	log      *slog.Logger
 
@@ -96,8 +95,12 @@ func (z *resizer) find(ctx context.Context, r Resize) (Display, func(Event) uint
 	if err != nil {
 		return Display{}, nil, err
 	}
-	d, err := z.floor.steers(h.input, time.Now())
-	return d, h.emit, err
+	d := h.sub.feed().display
+	steered, err := h.input.Steers(time.Now())
+	if err == nil && steered != d.ID { // it has arrived there just now
+		err = fmt.Errorf("%w: it is on its way to another picture; ask again", ErrBadChange)
+	}
+	return d, h.emit, controlError(err)
 }
 
 // allow reports whether a display may change its size now.

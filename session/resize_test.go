@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"wavryhost/session/floor/floortest"
 )
 
 // openSized is a house whose display takes input and changes its size, by a rule.
@@ -16,14 +18,14 @@ func openSized(t *testing.T, virtual bool, rule ResizeRule) *house {
 	t.Helper()
 	var h *house
 	h = openHouse(t, func(c *Config) {
-		keys := &keyboard{}
+		keys := &floortest.Keyboard{}
 		if rule != "" {
 			c.Rules = []Rule{{Display: "t*", Resize: rule}}
 		}
 		displays := c.Displays
 		c.Displays = func(ctx context.Context) []Display {
 			d := displays(ctx)[0]
-			d.Input, d.Virtual = keys.open, virtual
+			d.Input, d.Virtual = injector(keys), virtual
 			d.Resize = func(_ context.Context, size image.Point) (image.Point, error) {
 				width, height := h.screen.Size()
 				if size.X > 4000 {
@@ -124,31 +126,17 @@ func TestDisplaysThatKeepTheirSize(t *testing.T) {
 }
 
 func TestOnlyControllersResize(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCounter()
-		defer c.close()
-		a, b, w := c.viewer("a", RoleController), c.viewer("b", RoleOperator), c.viewer("w", RoleViewer)
-		steers := func(what string, v *fakeViewer, want error) {
-			t.Helper()
-			if d, err := c.steers(v.inputChannel, time.Now()); !errors.Is(err, want) || (err == nil) != (d.ID == "test") {
-				t.Errorf("%s: %s, %v; want %v", what, d.ID, err, want)
-			}
+	h := openSized(t, true, "")
+	defer h.close(t)
+	for role, want := range map[Role]error{RoleViewer: ErrNoControl, RoleController: nil} {
+		r := newRemote(t)
+		defer r.close()
+		r.steer(h, role)
+		err := h.Resize(t.Context(), Resize{Session: r.id, Size: image.Pt(800, 600)})
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v; want %v", role, err, want)
 		}
-		steers("a viewer", w, ErrNoControl)
-		steers("a controller of a free display", a, nil)
-		c.key(a, 30, true)
-		c.key(a, 30, false)
-		steers("who has control", a, nil)
-		steers("another one", b, ErrNoControl)
-		time.Sleep(c.conf.get().ControlIdle)
-		steers("another one while nobody is active", b, nil)
-		if err := c.give(b.inputChannel, false); err != nil {
-			t.Fatal(err)
-		}
-		steers("one from whom control was withdrawn", b, ErrNoControl)
-		c.leave(a.inputChannel)
-		steers("one that has left", a, ErrUnknownSession)
-	})
+	}
 }
 
 func TestResizesAreLimited(t *testing.T) {

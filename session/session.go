@@ -10,6 +10,7 @@ import (
 	"wavryhost/capture"
 	"wavryhost/session/admission"
 	"wavryhost/session/enum"
+	"wavryhost/session/floor"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
 )
@@ -24,6 +25,8 @@ var (
 	ErrNoPicture = pipeline.ErrNoPicture
 	// ErrFull: the host has no room for another session at the moment.
 	ErrFull = admission.ErrFull
+	// ErrNoControl: the session cannot control its display.
+	ErrNoControl = floor.ErrNoControl
 	// ErrDraining: the host takes no new sessions, because it drains, is cordoned or stops.
 	ErrDraining = errors.New("session: host takes no new sessions")
 )
@@ -48,7 +51,7 @@ type Display struct {
 	// Pointer opens its pointer; nil where that is in the picture only.
 	Pointer capture.PointerOpener
 	// Input makes what gives it input; nil where it takes none.
-	Input func() Injector
+	Input func() floor.Injector
 	// Resize changes its size, and returns the size of before; nil where that is not possible. An error wraps
 	// ErrFixedSize, ErrBadChange for a size that it does not take, or ErrNoPicture for a display that is out of reach.
 	Resize func(ctx context.Context, size image.Point) (before image.Point, err error)
@@ -183,6 +186,16 @@ type Offer struct {
 func (s Snapshot) Owner() Owner {
 	return Owner{Credential: s.Credential, Issuer: s.Issuer, Name: s.Subject}
 }
+
+// Role is what a session's viewer may do.
+type Role = floor.Role
+
+// The roles.
+const (
+	RoleViewer     = floor.RoleViewer
+	RoleController = floor.RoleController
+	RoleOperator   = floor.RoleOperator
+)
 
 // Owner identifies the owner of a session.
 type Owner = admission.Owner

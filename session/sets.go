@@ -7,6 +7,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
+	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
@@ -19,8 +20,8 @@ func Sets() map[string][]string {
 	events := slices.Concat(words(EndReasons()), reasons, words(pipeline.FallbackReasons()), words(DrainPolicies()),
 		encodingMoves, codec.Reasons(), stateReasons, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()),
 		undeliveredReasons,
-		admission.Ends(), refusedReasons, controlReasons, endingReasons, channelRefusals, handshakeResults, configOutcomes,
-		Resources(), relay.Reasons(), progress.Kinds(), Exits())
+		admission.Ends(), refusedReasons, floor.Reasons(), endingReasons, floor.ChannelRefusals(), handshakeResults,
+		configOutcomes, Resources(), relay.Reasons(), progress.Kinds(), Exits())
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
@@ -31,7 +32,7 @@ func Sets() map[string][]string {
 		"StateReason":   slices.Concat(stateReasons, words(pipeline.Healths()[1:])),
 		"DrainPolicy":   words(DrainPolicies()),
 		"Resource":      Resources(),
-		"Role":          words(Roles()),
+		"Role":          words(floor.Roles()),
 		"Path":          peer.Paths(),
 		"Protocol":      peer.Protocols(),
 		"Pointer":       {pointerInPicture, pointerByChannel},

@@ -107,8 +107,7 @@ func TestEveryFeedIsReleasedOnce(t *testing.T) {
 		for other, ends := range map[string]int{"to another display": 2, "on the same display": 1} {
 			t.Run(name+" "+other, func(t *testing.T) {
 				released := make([]int, 2)
-				rig := newCounter()
-				defer rig.close()
+				rig := newEventLog()
 				v := &viewer{
 					id: "a", log: rig.log, figures: figures{met: rig.met}, owner: owner{emit: rig.emit},
 					pointer: newPointerChannel(),

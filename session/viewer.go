@@ -13,6 +13,7 @@ import (
 	"wavryhost/adapt/pacing"
 	"wavryhost/encode"
 	"wavryhost/platform/guard"
+	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"
@@ -73,7 +74,7 @@ type viewer struct {
 	// Its parts. Each guards itself.
 	peer       *peer.Peer
 	sender     *wire.Sender
-	input      *inputChannel
+	input      *floor.Participant
 	pointer    *pointerChannel
 	sub        subscription
 	limits     limits
@@ -143,13 +144,13 @@ func (v *viewer) crashed(err error) {
 
 // offered takes a data channel of the viewer, which is read until ctx ends, or closes it.
 func (v *viewer) offered(ctx context.Context, c *peer.Channel) {
-	defer v.guard.Recover(partInput)
-	open := v.input.open
+	defer v.guard.Recover(floor.Part)
+	open := v.input.Open
 	if c.Label() == pointer.Label && v.offer.DrawsPointer {
 		open = v.pointer.open
 	}
 	if open(ctx, c) {
-		v.log.Warn("session opens data channels without end", "channels", maxChannels)
+		v.log.Warn("session opens data channels without end", "channels", floor.MaxChannels)
 		v.want(EndMisbehaved)
 	}
 }
@@ -350,17 +351,6 @@ func (v *viewer) patch(ctx context.Context, ifMatch string, f peer.Fragment) (Pa
 	}
 	return Patched{SDP: p.SDP, ETag: p.ETag}, err
 }
-
-// presence is a viewer as the floor sees it.
-type presence struct{ *viewer }
-
-var _ participant = presence{}
-
-func (p presence) watching() Display { return p.sub.feed().display }
-
-func (p presence) lastHeard() time.Time { return p.heard.get() }
-
-func (p presence) announce(e Event) uint64 { return p.emit(e) }
 
 // setHostLimit limits the viewer to so many pictures a second and such a size for the host's load; 0 ends that. Its
 // controller is told, as it would call good what little is left.

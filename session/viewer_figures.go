@@ -121,7 +121,7 @@ func (v *viewer) snapshot() Snapshot {
 	ceiling, weight := v.limits.ceiling, v.limits.weight
 	lowest, of := v.limits.lowest(v.most)
 	v.limits.mu.Unlock()
-	control := v.input.floor.view(v.input)
+	control := v.input.View()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return Snapshot{
@@ -130,8 +130,8 @@ func (v *viewer) snapshot() Snapshot {
 		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer,
 		Reservation: v.offer.Reservation, Expires: v.offer.Expires,
 		ExternalID: v.offer.ExternalID, Labels: v.offer.Labels.Map(),
-		Role: v.offer.Role.String(), MayControl: control.may, Control: control.has, Controlled: control.taken,
-		Relative: here.display.Input != nil, InputLost: control.lost,
+		Role: v.offer.Role.String(), MayControl: control.May, Control: control.Has, Controlled: control.Taken,
+		Relative: here.display.Input != nil, InputLost: control.Lost,
 		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.route.Path, Protocol: v.route.Protocol,
 		Pointer: here.pointerWay(), Codec: here.format.Codec, CodecReason: string(v.codec.reason()),
 		Encoder: view.Encoder, Encoding: on.Index(), Width: view.Width, Height: view.Height, FPS: v.fps,

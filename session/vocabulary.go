@@ -1,10 +1,6 @@
 package session
 
-import (
-	"fmt"
-
-	"wavryhost/session/rift"
-)
+import "fmt"
 
 // Why a session that is connected shows nothing, as far as this host can tell. The set is closed.
 const (
@@ -25,24 +21,6 @@ var undeliveredReasons = []string{
 	undeliveredNoFeedback, undeliveredRequests,
 }
 
-// Why control of a display changed. The set is closed.
-const (
-	controlTaken        = "taken"         // the display was free, and the viewer gave input
-	controlGiven        = "given"         // an operator gave it
-	controlWithdrawn    = "withdrawn"     // an operator took it away
-	controlIdle         = "idle"          // its holder gave no input for a while
-	controlEnded        = "session_ended" // of its holder
-	controlClosed       = "channel_closed"
-	controlDisconnected = "disconnected"
-	controlMoved        = "moved"    // its holder watches another display
-	controlOff          = "disabled" // by the settings
-)
-
-var controlReasons = []string{
-	controlTaken, controlGiven, controlWithdrawn, controlIdle, controlEnded, controlClosed, controlDisconnected,
-	controlMoved, controlOff,
-}
-
 // Why the planned end of a session is announced.
 const (
 	endingPlanned   = "planned"
@@ -50,29 +28,6 @@ const (
 )
 
 var endingReasons = []string{endingPlanned, endingPostponed}
-
-// Why a data channel is closed at once.
-const (
-	channelLabel   = "label"
-	channelRole    = "role"
-	channelOff     = "off"
-	channelDisplay = "display"
-	channelSecond  = "second"
-)
-
-var channelRefusals = []string{channelLabel, channelRole, channelOff, channelDisplay, channelSecond}
-
-// Why input is dropped, beside rift's faults.
-const (
-	inputRate        = "rate"
-	inputLost        = "lost"
-	inputNoControl   = "no_control"
-	inputNotAllowed  = "not_allowed"
-	inputUnsupported = "unsupported"
-)
-
-var inputDrops = append([]string{inputRate, inputLost, inputNoControl, inputNotAllowed, inputUnsupported},
-	words(rift.Faults())...)
 
 // The outcomes of a change of the configuration.
 const (

@@ -24,6 +24,7 @@ import (
 	"wavryhost/platform/xproto"
 	"wavryhost/session"
 	"wavryhost/session/api/durable"
+	"wavryhost/session/floor"
 )
 
 // catalog has the offered displays, and is attached to the virtual one.
@@ -359,24 +360,24 @@ func openedPointer[S capture.PointerSource](s S, err error) (capture.PointerSour
 const inputTimeout = 10 * time.Second
 
 // input returns the function that makes the injector of a display. It is nil if the display accepts no input.
-func (c *catalog) input(d candidate) func() session.Injector {
+func (c *catalog) input(d candidate) func() floor.Injector {
 	switch {
 	case d.offLimits():
 		return nil
 	case d.Backend == "wayland" && d.monitor != "":
-		return func() session.Injector {
+		return func() floor.Injector {
 			return input.New(input.Config{Display: d.ID, Open: input.Wayland(d.address, d.monitor)}, c.log, c.inputs)
 		}
 	case d.ID == idPortal && d.portal != nil && !d.portal.WatchOnly():
-		return func() session.Injector {
+		return func() floor.Injector {
 			return input.New(input.Config{Display: d.ID, Open: input.Portal(d.portal)}, c.log, c.inputs)
 		}
 	case d.Backend == "pipewire" && d.monitor != "":
-		return func() session.Injector {
+		return func() floor.Injector {
 			return input.New(input.Config{Display: d.ID, Open: input.GNOME(d.address, d.monitor)}, c.log, c.inputs)
 		}
 	case d.Backend == "kms" && d.monitor != "" && c.cfg.Input.UInput != config.None:
-		return func() session.Injector {
+		return func() floor.Injector {
 			_, connector := kms.Card(d.monitor)
 			open := input.UInput(input.UInputConfig{Name: connector, American: c.cfg.Input.UInput == config.American})
 			return input.New(input.Config{Display: d.ID, Open: open}, c.log, c.inputs)
@@ -384,7 +385,7 @@ func (c *catalog) input(d candidate) func() session.Injector {
 	case d.Backend != "x11":
 		return nil
 	}
-	return func() session.Injector {
+	return func() floor.Injector {
 		dial := func(ctx context.Context) (*xproto.Conn, error) { return c.dial(ctx, d) }
 		open := input.XTEST(dial, d.monitor, inputTimeout)
 		return input.New(input.Config{Display: d.ID, Open: open}, c.log, c.inputs)

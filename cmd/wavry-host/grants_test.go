@@ -7,11 +7,11 @@ import (
 	"testing"
 
 	"wavryhost/cmd/wavry-host/config"
-	"wavryhost/session"
 	"wavryhost/session/api"
 	"wavryhost/session/api/auth"
 	"wavryhost/session/api/edge"
 	"wavryhost/session/api/grant"
+	"wavryhost/session/floor"
 	"wavryhost/session/gateway"
 )
 
@@ -85,10 +85,10 @@ func TestWordsOfTheTableAreThoseOfThePackages(t *testing.T) {
 	for _, r := range grant.Roles() {
 		roles = append(roles, string(r))
 	}
-	for _, p := range session.InputPolicies() {
+	for _, p := range floor.Policies() {
 		policies = append(policies, p.String())
 	}
-	policies[len(policies)-1] = config.None // session.InputOff
+	policies[len(policies)-1] = config.None // floor.Off
 	for _, d := range gateway.Dialects() {
 		dialects = append(dialects, d.Traits().Name)
 	}

@@ -17,6 +17,7 @@ import (
 	"wavryhost/session/api"
 	"wavryhost/session/api/edge"
 	"wavryhost/session/codec"
+	"wavryhost/session/floor"
 	"wavryhost/session/relay"
 )
 
@@ -143,7 +144,7 @@ func sessionLimits(l *loaded) session.Config {
 		ConnectTimeout:    l.Timeouts.Connect,
 		DisconnectTimeout: l.Timeouts.Disconnect,
 		SilenceTimeout:    l.Timeouts.Silence,
-		Input:             session.InputPolicy(max(0, slices.Index(config.InputPolicies(), l.Input.From))),
+		Input:             floor.Policy(max(0, slices.Index(config.InputPolicies(), l.Input.From))),
 		ControlIdle:       l.Input.Idle,
 		GatherTimeout:     l.Timeouts.Gather,
 		Linger:            l.Timeouts.Linger,

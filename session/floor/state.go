@@ -1,4 +1,4 @@
-package session
+package floor
 
 import (
 	"context"
@@ -8,12 +8,16 @@ import (
 	"wavryhost/session/rift"
 )
 
-// floorState is control of one display, from the first input on until its injector is closed. The floor's mutex guards
-// it.
-type floorState struct {
+// lossPause is the pause in typing after which a display takes input again that has lost some: of a text, all that
+// follows a hole is dropped.
+const lossPause = time.Second
+
+// displayState is control of one display, from the first input on until its injector is closed. The mutex
+// of Control guards it.
+type displayState struct {
 	display   string
-	holder    *inputChannel // nil when the display is free
-	lastInput time.Time     // of the holder, or when it got control; when the display became free
+	holder    *Participant // nil when the display is free
+	lastInput time.Time    // of the holder, or when it got control; when the display became free
 	injector  Injector
 	cancel    context.CancelFunc
 	linger    time.Duration // how long the injector stays open while nobody may control the display
@@ -30,7 +34,7 @@ type floorState struct {
 var modifiers = []uint32{29, 97, 42, 54, 56, 100, 125, 126}
 
 // note records which keys and buttons are down.
-func (s *floorState) note(e rift.Event) {
+func (s *displayState) note(e rift.Event) {
 	if e.Kind != rift.Key && e.Kind != rift.Button {
 		return
 	}
@@ -42,13 +46,13 @@ func (s *floorState) note(e rift.Event) {
 }
 
 // releaseAll releases all that is held.
-func (s *floorState) releaseAll() {
+func (s *displayState) releaseAll() {
 	s.injector.Release()
 	s.down, s.lapsed = nil, nil
 }
 
 // lapse releases all that is held because nothing is heard from the holder.
-func (s *floorState) lapse() {
+func (s *displayState) lapse() {
 	var lapsed []uint32
 	for _, e := range s.down {
 		if e.Kind == rift.Key && slices.Contains(modifiers, e.Code) {
@@ -62,7 +66,7 @@ func (s *floorState) lapse() {
 // releaseAllBut releases the keys that are down and not in a report. Modifiers and buttons wait for their own
 // messages: input that is on its way may be meant to arrive before their release. Nothing is pressed: that would type
 // a letter twice.
-func (s *floorState) releaseAllBut(r rift.State) {
+func (s *displayState) releaseAllBut(r rift.State) {
 	for _, e := range slices.Clone(s.down) {
 		if e.Kind == rift.Key && !slices.Contains(r.Keys, e.Code) && !slices.Contains(modifiers, e.Code) {
 			e.Pressed = false
@@ -77,7 +81,7 @@ func pointsOnly(e rift.Event) bool { return e.Kind == rift.Move || e.Kind == rif
 
 // restoreModifiers presses the modifiers again that lapsed, before e: it was sent while they were held, or it says
 // that they are not.
-func (s *floorState) restoreModifiers(e rift.Event) {
+func (s *displayState) restoreModifiers(e rift.Event) {
 	if pointsOnly(e) {
 		return
 	}
@@ -92,7 +96,7 @@ func (s *floorState) restoreModifiers(e rift.Event) {
 
 // muted reports whether an event is dropped because the display has lost what came before it: the rest of a text does
 // not follow a hole. After a pause the display takes input again.
-func (s *floorState) muted(e rift.Event, now time.Time) bool {
+func (s *displayState) muted(e rift.Event, now time.Time) bool {
 	h := s.holder
 	if n := s.injector.Losses(); n != s.losses {
 		s.losses = n
@@ -108,7 +112,7 @@ func (s *floorState) muted(e rift.Event, now time.Time) bool {
 }
 
 // inject gives an event to the display, or returns why it is dropped.
-func (s *floorState) inject(e rift.Event) (dropped string) {
+func (s *displayState) inject(e rift.Event) (dropped string) {
 	switch e.Kind {
 	case rift.Move:
 		s.injector.Move(e.X, e.Y)

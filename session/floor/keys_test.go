@@ -1,4 +1,4 @@
-package session
+package floor
 
 import (
 	"context"
@@ -25,9 +25,9 @@ func sits(t *testing.T, run func(t *testing.T, p *typist)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounter()
-		defer c.close()
+		defer c.Close()
 		p := &typist{counter: c, v: c.viewer("a", RoleController)}
-		janitor := time.NewTicker(janitorInterval)
+		janitor := time.NewTicker(sweepInterval)
 		over, ended := make(chan struct{}), make(chan struct{})
 		defer func() { close(over); <-ended }()
 		go func() {
@@ -40,7 +40,7 @@ func sits(t *testing.T, run func(t *testing.T, p *typist)) {
 					return
 				}
 				p.v.heard = time.Now()
-				c.sweep(time.Now())
+				c.Sweep(time.Now())
 			}
 		}()
 		p.says()
@@ -51,7 +51,7 @@ func sits(t *testing.T, run func(t *testing.T, p *typist)) {
 // press presses or releases a key; the message arrives.
 func (p *typist) press(code uint32, down bool) {
 	p.sends(code, down)
-	p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Key, Code: code, Pressed: down}, time.Now())
+	p.deliver(p.v.Participant, rift.Event{Kind: rift.Key, Code: code, Pressed: down}, time.Now())
 }
 
 // sends is press with a message that is lost, or late.
@@ -65,7 +65,7 @@ func (p *typist) sends(code uint32, down bool) {
 
 // says says what is held; it arrives.
 func (p *typist) says() {
-	p.confirm(p.v.inputChannel, rift.State{Count: p.sent, Keys: p.held}, time.Now())
+	p.confirm(p.v.Participant, rift.State{Count: p.sent, Keys: p.held}, time.Now())
 }
 
 // holds keeps saying it.
@@ -80,9 +80,9 @@ func TestKeyThatIsHeldIsHeld(t *testing.T) {
 	sits(t, func(t *testing.T, p *typist) {
 		p.press(30, true)
 		p.holds(time.Minute)
-		same(t, "a key that is held for a minute", p.keys.got(), "key 30 down")
+		same(t, "a key that is held for a minute", p.keys.Got(), "key 30 down")
 		p.press(30, false)
-		same(t, "its release", p.keys.got(), "key 30 up")
+		same(t, "its release", p.keys.Got(), "key 30 up")
 	})
 }
 
@@ -97,17 +97,17 @@ func TestCutReleasesBeforeTheDisplayRepeats(t *testing.T) {
 				for p.keys.Holding() && time.Since(start) < cut {
 					time.Sleep(time.Millisecond)
 				}
-				if took := time.Since(start); took > confirmSilence+janitorInterval {
+				if took := time.Since(start); took > confirmSilence+sweepInterval {
 					t.Errorf("the key is held for %v", took)
 				}
 				time.Sleep(cut - time.Since(start))
-				p.keys.got()
+				p.keys.Got()
 				// The path is back: the user holds the key still, then lets it go.
 				p.holds(time.Second)
 				p.press(30, false)
 				p.press(31, true)
 				p.press(31, false)
-				got := p.keys.got()
+				got := p.keys.Got()
 				if slices.Contains(got, "key 30 down") || !slices.Contains(got, "key 31 down") {
 					t.Errorf("afterwards: %q; want no second press, and the next key", got)
 				}
@@ -121,25 +121,25 @@ func TestModifierComesBack(t *testing.T) {
 	sits(t, func(t *testing.T, p *typist) {
 		p.press(42, true)
 		time.Sleep(time.Second)
-		same(t, "shift during a cut", p.keys.got(), "key 42 down", "release")
+		same(t, "shift during a cut", p.keys.Got(), "key 42 down", "release")
 		p.says()
-		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Move, X: .5}, time.Now())
-		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Relative, X: 2}, time.Now())
+		p.deliver(p.v.Participant, rift.Event{Kind: rift.Move, X: .5}, time.Now())
+		p.deliver(p.v.Participant, rift.Event{Kind: rift.Relative, X: 2}, time.Now())
 		p.sent += 2
-		same(t, "a position and a motion", p.keys.got(), "move 0.5 0", "move by 2 0")
+		same(t, "a position and a motion", p.keys.Got(), "move 0.5 0", "move by 2 0")
 		p.press(30, true)
 		p.press(30, false)
 		p.press(42, false)
 		p.press(31, true)
-		same(t, "letters afterwards", p.keys.got(), "key 42 down", "key 30 down", "key 30 up", "key 42 up", "key "+
+		same(t, "letters afterwards", p.keys.Got(), "key 42 down", "key 30 down", "key 30 up", "key 42 up", "key "+
 			"31 down")
 		p.press(31, false)
 		p.press(29, true)
 		time.Sleep(time.Second)
-		p.keys.got()
+		p.keys.Got()
 		p.press(29, false)
 		p.press(46, true)
-		same(t, "control that came up meanwhile", p.keys.got(), "key 29 up", "key 46 down")
+		same(t, "control that came up meanwhile", p.keys.Got(), "key 29 up", "key 46 down")
 	})
 }
 
@@ -151,21 +151,21 @@ func TestKeyIsReleasedByWhatIsSaid(t *testing.T) {
 		before := rift.State{Count: p.sent - 1, Keys: []uint32{42}}
 		p.sends(30, false)
 		p.says()
-		p.confirm(p.v.inputChannel, before, time.Now()) // comes late
-		same(t, "at once", p.keys.got(), "key 42 down", "key 30 down")
+		p.confirm(p.v.Participant, before, time.Now()) // comes late
+		same(t, "at once", p.keys.Got(), "key 42 down", "key 30 down")
 		time.Sleep(stalledAfter)
 		p.v.busy.Store(true)
 		p.says()
-		same(t, "while the host is behind", p.keys.got())
+		same(t, "while the host is behind", p.keys.Got())
 		p.v.busy.Store(false)
-		p.confirm(p.v.inputChannel, before, time.Now())
-		same(t, "by what is older than the press", p.keys.got())
+		p.confirm(p.v.Participant, before, time.Now())
+		same(t, "by what is older than the press", p.keys.Got())
 		p.sends(42, false)
 		p.says()
-		same(t, "once the message is late", p.keys.got(), "key 30 up")
-		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Key, Code: 30}, time.Now())
-		p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Key, Code: 42}, time.Now())
-		same(t, "the messages, late", p.keys.got(), "key 30 up", "key 42 up")
+		same(t, "once the message is late", p.keys.Got(), "key 30 up")
+		p.deliver(p.v.Participant, rift.Event{Kind: rift.Key, Code: 30}, time.Now())
+		p.deliver(p.v.Participant, rift.Event{Kind: rift.Key, Code: 42}, time.Now())
+		same(t, "the messages, late", p.keys.Got(), "key 30 up", "key 42 up")
 	})
 }
 
@@ -173,15 +173,15 @@ func TestKeyIsReleasedByWhatIsSaid(t *testing.T) {
 func TestClientThatSaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounter()
-		defer c.close()
+		defer c.Close()
 		v := c.viewer("a", RoleController)
 		c.key(v, 30, true)
 		time.Sleep(heldSilence - time.Millisecond)
-		c.sweep(time.Now())
-		same(t, "before", c.keys.got(), "key 30 down")
+		c.Sweep(time.Now())
+		same(t, "before", c.keys.Got(), "key 30 down")
 		time.Sleep(time.Millisecond)
-		c.sweep(time.Now())
-		same(t, "after three seconds", c.keys.got(), "release")
+		c.Sweep(time.Now())
+		same(t, "after three seconds", c.keys.Got(), "release")
 	})
 }
 
@@ -189,26 +189,26 @@ func TestClientThatSaysNothing(t *testing.T) {
 func TestTextWithAHoleEndsThere(t *testing.T) {
 	sits(t, func(t *testing.T, p *typist) {
 		p.press(30, true)
-		p.keys.got()
-		p.keys.set(func() { p.keys.losses++ })
+		p.keys.Got()
+		p.keys.Set(func() { p.keys.Lost++ })
 		for range 20 {
 			if why := p.key(p.v, 31, true); why != inputLost {
 				t.Fatalf("a key after a loss: %q; want %q", why, inputLost)
 			}
 			time.Sleep(lossPause / 10)
 		}
-		if why := p.deliver(p.v.inputChannel, rift.Event{Kind: rift.Relative, X: 2}, time.Now()); why != "" {
+		if why := p.deliver(p.v.Participant, rift.Event{Kind: rift.Relative, X: 2}, time.Now()); why != "" {
 			t.Errorf("relative motion after a loss: %q", why)
 		}
-		same(t, "after a loss", p.keys.got(), "release", "move by 2 0")
-		if s := p.view(p.v.inputChannel); !s.lost || !s.has {
+		same(t, "after a loss", p.keys.Got(), "release", "move by 2 0")
+		if s := p.v.View(); !s.Lost || !s.Has {
 			t.Errorf("the session shows %+v; want that input is lost", s)
 		}
 		time.Sleep(lossPause)
 		if why := p.key(p.v, 32, true); why != "" {
 			t.Errorf("a key after a pause: %q", why)
 		}
-		if s := p.view(p.v.inputChannel); s.lost {
+		if s := p.v.View(); s.Lost {
 			t.Error("input counts as lost still")
 		}
 	})
@@ -218,31 +218,31 @@ func TestTextWithAHoleEndsThere(t *testing.T) {
 func TestDisplayWithoutRoomHoldsUpItsControllerAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounter()
-		defer c.close()
+		defer c.Close()
 		a, b := c.viewer("a", RoleController), c.viewer("b", RoleController)
 		c.key(a, 30, true)
 		c.key(a, 30, false)
 		full := make(chan struct{})
-		c.keys.set(func() { c.keys.full = full })
+		c.keys.Set(func() { c.keys.Full = full })
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
 			for range 10 {
-				a.receive(ctx, riftPress(30))
+				a.receive(ctx, pressed(30))
 			}
-			a.receive(ctx, riftPress(30))
+			a.receive(ctx, pressed(30))
 		}()
 		synctest.Wait()
 		if n := testutil.ToFloat64(c.met.input.WithLabelValues("key")); n != 0 {
 			t.Errorf("%v keys are given to a display without room", n)
 		}
-		b.receive(t.Context(), riftPress(30))
+		b.receive(t.Context(), pressed(30))
 		if n := testutil.ToFloat64(c.met.inputDropped.WithLabelValues(inputNoControl)); n != 1 {
 			t.Error("another one waits")
 		}
-		c.sweep(time.Now())
-		c.keys.set(func() { close(full); full = make(chan struct{}) })
+		c.Sweep(time.Now())
+		c.keys.Set(func() { close(full); full = make(chan struct{}) })
 		synctest.Wait()
 		if n := testutil.ToFloat64(c.met.input.WithLabelValues("key")); n < 10 {
 			t.Errorf("%v keys are given once there is room; want 10", n)
@@ -256,17 +256,20 @@ func TestDisplayWithoutRoomHoldsUpItsControllerAlone(t *testing.T) {
 func TestTypedLettersReachTheDisplay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCounter()
-		defer c.close()
+		defer c.Close()
 		v := c.viewer("a", RoleController)
 		for _, e := range []rift.Event{
 			{Kind: rift.Key, Code: 16, Pressed: true, Letter: 'a', Locks: rift.LocksKnown | rift.NumLock},
 			{Kind: rift.Key, Code: 16},
 			{Kind: rift.Text, Text: "日本"},
 		} {
-			if why := c.deliver(v.inputChannel, e, time.Now()); why != "" {
+			if why := c.deliver(v.Participant, e, time.Now()); why != "" {
 				t.Errorf("%+v: dropped because of %q", e, why)
 			}
 		}
-		same(t, "input", c.keys.got(), "key 16 is 'a', locks 5", "key 16 down", "key 16 up", "text 日本")
+		same(t, "input", c.keys.Got(), "key 16 is 'a', locks 5", "key 16 down", "key 16 up", "text 日本")
 	})
 }
+
+// pressed is the message of a key below 128 that goes down.
+func pressed(code byte) []byte { return []byte{0x22, 4, 0x08, code, 0x10, 1} }
