@@ -295,6 +295,19 @@ func (c *Config) rule(display string) Rule {
 // fps is the highest frame rate of a display.
 func (c *Config) fps(display string) int { return min(c.FPS, unlimitedIfZero(c.rule(display).FPS)) }
 
+// checkChange checks a ceiling and a weight.
+func (c *Config) checkChange(change Change) error {
+	least := c.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Min
+	if change.MaxBitrate != nil && *change.MaxBitrate != 0 && *change.MaxBitrate < least {
+		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per "+
+			"second", ErrBadChange, *change.MaxBitrate, least)
+	}
+	if change.Weight != nil && (*change.Weight < minWeight || *change.Weight > maxWeight) {
+		return fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *change.Weight, minWeight, maxWeight)
+	}
+	return nil
+}
+
 // poolConfig returns the settings of the pool.
 func (c *Config) poolConfig() pipeline.Config {
 	return pipeline.Config{

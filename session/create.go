@@ -131,14 +131,6 @@ func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	return Answer{ID: v.id, SDP: sdp, ETag: etag}, nil
 }
 
-// lowest returns the lower of two limits. 0 means no limit.
-func lowest(a, b int) int {
-	if a == 0 || b == 0 {
-		return max(a, b)
-	}
-	return min(a, b)
-}
-
 // within returns an adaptation that stays below a ceiling, 0 for none.
 func within(a adapt.Config, ceiling int) adapt.Config {
 	if ceiling == 0 {

@@ -146,6 +146,12 @@ type Names struct {
 	Labels     admission.Labels
 }
 
+// namesOf returns the names of a reservation.
+func namesOf(l admission.Reservation) Names {
+	labels, _ := admission.ParseLabels(l.Labels) // they were valid when the place was reserved
+	return Names{Subject: l.Subject, ExternalID: l.ExternalID, Labels: labels}
+}
+
 // Event is one change of state. Its log record carries the same ID.
 type Event struct {
 	// ID grows by 1 with each event of a Manager; see journal.begin.

@@ -2,71 +2,11 @@ package session
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"wavryhost/session/admission"
 )
-
-// choice is what a Display is to a request for a group.
-type choice struct {
-	// members makes a display stand for its group: one of them is to be chosen.
-	members []Display
-	// alone marks a member that was chosen. It is for one session. fresh is set if nothing is to be left on it of what
-	// others did.
-	alone, fresh bool
-}
-
-// groupOf returns a display that stands for the group with an ID.
-func groupOf(displays []Display, id string) (Display, bool) {
-	var members []Display
-	for _, d := range displays {
-		if d.Group == id && id != "" {
-			members = append(members, d)
-		}
-	}
-	if len(members) == 0 {
-		return Display{}, false
-	}
-	d := members[0]
-	d.ID, d.members = id, members
-	return d, true
-}
-
-// member returns the member of a group that has an ID. It returns d if there is none, or if d is no group.
-func (d Display) member(id string) Display {
-	for _, one := range d.members {
-		if one.ID == id {
-			return one
-		}
-	}
-	return d
-}
-
-// orFirst returns the first member of a group, or d if it is no group.
-func (d Display) orFirst() Display {
-	if len(d.members) > 0 {
-		return d.members[0]
-	}
-	return d
-}
-
-// hold makes the display run until release is called.
-func (d Display) hold(ctx context.Context) (release func(), err error) {
-	if d.Hold == nil {
-		return func() {}, nil
-	}
-	release, err = d.Hold(ctx, d.fresh)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrNoPicture, d.ID, err)
-	}
-	return release, nil
-}
-
-// kept reports whether the display may run although nothing holds it.
-func (d Display) kept() bool { return d.Kept != nil && d.Kept() }
 
 // visitor is who uses displays of groups, as far as a later request tells that it is the same one. It is empty for
 // clients that share a credential.

@@ -1,12 +1,8 @@
 package session
 
 import (
-	"errors"
-	"fmt"
 	"math"
 
-	"wavryhost/adapt"
-	"wavryhost/encode"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 )
@@ -75,6 +71,21 @@ func unlimitedIfZero(n int) int {
 	return n
 }
 
+func orNil(n int) *int {
+	if n == 0 {
+		return nil
+	}
+	return &n
+}
+
+// lowest returns the lower of two limits. 0 means no limit.
+func lowest(a, b int) int {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
 func (c *limits) set(change func(*limits)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,30 +107,4 @@ func (c *limits) sessionWeight() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.weight
-}
-
-// ErrBadChange means that a session cannot be changed like that.
-var ErrBadChange = errors.New("session: change not possible")
-
-// Change is what is to change of a session; nil fields stay.
-type Change struct {
-	// MaxBitrate is the ceiling in bits per second, 0 for the host's.
-	MaxBitrate *int
-	// Weight is the session's share where something is short, from 1 to 1000; sessions begin with 100.
-	Weight *int
-	// Display is what it should show from now on.
-	Display *string
-}
-
-// checkChange checks a ceiling and a weight.
-func (c *Config) checkChange(change Change) error {
-	least := c.adaptation(encode.MinSide, encode.MinSide, adapt.PriceFree, 0).WithDefaults().Min
-	if change.MaxBitrate != nil && *change.MaxBitrate != 0 && *change.MaxBitrate < least {
-		return fmt.Errorf("%w: a ceiling of %d is below the floor of %d bits per "+
-			"second", ErrBadChange, *change.MaxBitrate, least)
-	}
-	if change.Weight != nil && (*change.Weight < minWeight || *change.Weight > maxWeight) {
-		return fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *change.Weight, minWeight, maxWeight)
-	}
-	return nil
 }

@@ -5,13 +5,9 @@ import (
 	"log/slog"
 	"time"
 
-	"wavryhost/session/admission"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
 )
-
-// RefusalError says why there is no room for a session. It is an ErrFull.
-type RefusalError = admission.RefusalError
 
 // refusedBecause returns the reason of the closed set for an error.
 func refusedBecause(err error) string {
@@ -89,6 +85,3 @@ func (r *refusals) known(display string) string {
 	}
 	return ""
 }
-
-// ResourceOwner is the limit on the sessions of one owner, as a RefusalError names it.
-const ResourceOwner = string(admission.PerOwner)

@@ -37,16 +37,6 @@ type registry struct {
 	wg        sync.WaitGroup // creations and releases under way; added to under mu while not stopped
 }
 
-// session is one session and its end. The registry's mutex guards the fields.
-type session struct {
-	*viewer
-	wanted bool      // it asked to be ended
-	why    EndReason // the reason
-	note   string    // the words of the operator who ended it
-	ending bool
-	done   chan struct{} // closed when everything is released
-}
-
 func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, c *capacity) *registry {
 	r := &registry{
 		log: log, met: m, emit: emit, capacity: c, wake: newSignal(),

@@ -8,12 +8,6 @@ import (
 	"wavryhost/session/admission"
 )
 
-// The errors and values of reservations, from package admission.
-var (
-	ErrUnknownReservation = admission.ErrUnknownReservation
-	ErrBadReservation     = admission.ErrBadReservation
-)
-
 // Reservations are the places that are kept for sessions to come, and the room that is left.
 type Reservations struct {
 	registry *registry
@@ -116,12 +110,6 @@ func (r *Reservations) Inherit(ctx context.Context, list []admission.Reservation
 	return err
 }
 
-// namesOf returns the names of a reservation.
-func namesOf(l admission.Reservation) Names {
-	labels, _ := admission.ParseLabels(l.Labels) // they were valid when the place was reserved
-	return Names{Subject: l.Subject, ExternalID: l.ExternalID, Labels: labels}
-}
-
 // List returns the unused reservations, in the order of their expiry.
 func (r *Reservations) List() []admission.Reservation {
 	r.registry.mu.Lock()
@@ -165,11 +153,4 @@ func (r *Reservations) Capacity(profiles ...admission.Profile) []admission.Capac
 	}
 	f, closed := forecastOf(r.registry, Display{})
 	return capacities(f, closed, profiles)
-}
-
-func orNil(n int) *int {
-	if n == 0 {
-		return nil
-	}
-	return &n
 }
