@@ -2,12 +2,10 @@ package session
 
 import (
 	"log/slog"
-	"slices"
 	"time"
 
 	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
-	"wavryhost/session/pipeline"
 )
 
 // HostState is the state of the host: whether it takes sessions, and how well it serves them.
@@ -45,32 +43,6 @@ type HostState struct {
 	saving chan struct{}
 }
 
-// drainable is the owner of sessions, as a drain sees it. The methods are called with the mutex held.
-type drainable interface {
-	// present returns the number of sessions, including sessions that are being created.
-	present() int
-	// inOrder returns the sessions that are not ending, in the order in which they have to go.
-	inOrder() []*session
-	// lookUp returns a session that is not ending.
-	lookUp(id string) (*session, error)
-	// beginEnd begins to end a session.
-	beginEnd(s *session, why EndReason)
-	// endReservations ends all reservations.
-	endReservations()
-	// wakeJanitor makes the janitor look at the sessions at once.
-	wakeJanitor()
-}
-
-// SetProbation begins a probation, or its time anew, or ends it. A drain and a cordon stay.
-func (h *HostState) SetProbation(on bool) {
-	h.change(func(now time.Time) {
-		h.probation = false
-		if on {
-			h.beginProbation(now)
-		}
-	})
-}
-
 // beginProbation begins a probation. The caller holds mu.
 func (h *HostState) beginProbation(now time.Time) { h.probation, h.quiet, h.served = true, now, false }
 
@@ -84,22 +56,6 @@ func (h *HostState) limit() int {
 		return min(cfg.MaxSessions, cfg.ProbationSessions)
 	}
 	return cfg.MaxSessions
-}
-
-// failure reports whether an event says that the host did not serve a viewer as it should.
-func failure(e Event) bool {
-	switch e.Kind {
-	case EventEncoderFallback, EventDisplayLost:
-		// What is full works.
-		return e.Reason != pipeline.FallbackFull.String() && e.Reason != pipeline.FallbackSize.String()
-	case EventEnded:
-		return slices.Contains([]string{
-			EndHandshakeFailed.String(), EndConnectTimeout.String(),
-			EndICEFailed.String(), EndError.String(),
-		}, e.Reason)
-	default:
-		return false
-	}
 }
 
 // update derives the state, and emits an event when it has changed. The caller holds mu.
@@ -167,28 +123,85 @@ func (h *HostState) why(from, to, trouble string) string {
 	}
 }
 
-// news sums up the events that the state of the host depends on and has not seen yet: none is ever left out. Events
-// are emitted with other locks held, so they cannot take the registry's.
-type news struct {
-	mu             lockorder.Mutex[newsLock]
-	served, failed bool // since the last look; served: after the last failure
+// beginDrain begins a drain. The caller holds mu.
+func (h *HostState) beginDrain(now time.Time, o DrainOrder) {
+	d := &drain{
+		sessions: h.owner, emit: h.emit, log: h.log,
+		order: o, postpone: h.conf.get().DrainPostpone, begun: now, atStart: h.owner.present(),
+		asked: make(map[string]bool), ends: make(map[string]planned),
+	}
+	if o.Postpone != nil {
+		d.postpone = *o.Postpone
+	}
+	if o.Deadline > 0 {
+		d.deadline = now.Add(o.Deadline)
+	}
+	h.drain = d
+	event := h.emit(Event{Kind: EventDrain, Reason: o.Policy.String(), Owner: o.Owner, Note: o.Note})
+	h.log.Info("drain begun", "event", event, "policy", o.Policy.String(), "sessions", d.atStart,
+		"deadline_seconds", o.Deadline.Seconds(), "postpone_seconds", d.postpone.Seconds(), "owner", o.Owner,
+		"note", o.Note)
+	d.plan()
+	h.owner.wakeJanitor()
 }
 
-func (n *news) put(e Event) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch {
-	case e.Kind == EventConnected:
-		n.served = true
-	case failure(e):
-		n.served, n.failed = false, true
+// endDrain ends a drain, if there is one. The caller holds mu.
+func (h *HostState) endDrain() {
+	if h.drain == nil {
+		return
+	}
+	h.drain = nil
+	h.log.Info("drain ended", "event", h.emit(Event{Kind: EventResume}))
+	h.owner.wakeJanitor()
+}
+
+// tend does what the drain requires by now, and updates the state. The caller holds mu.
+func (h *HostState) tend(now time.Time) {
+	left, deadline := 0, 0.0
+	if h.drain != nil {
+		h.drain.step(now)
+		left = h.owner.present()
+		if last := h.drain.last(); !last.IsZero() {
+			deadline = float64(last.Unix())
+		}
+	}
+	h.expire(now)
+	cordoned := 0.0
+	if h.cordon != nil {
+		cordoned = 1
+	}
+	h.met.cordoned.Set(cordoned)
+	h.met.drainLeft.Set(float64(left))
+	h.met.drainDeadline.Set(deadline)
+	h.update(now)
+}
+
+// endCordon ends a cordon, if there is one. The caller holds mu.
+func (h *HostState) endCordon(why string) {
+	if h.cordon == nil {
+		return
+	}
+	h.cordon = nil
+	h.log.Info("cordon ended", "event", h.emit(Event{Kind: EventUncordon, Reason: why}), "reason", why)
+}
+
+// expire ends a cordon whose time is over. The next daemon drops such a cordon, so nothing is kept. The caller holds
+// mu.
+func (h *HostState) expire(now time.Time) {
+	if h.cordon != nil && !h.cordon.Until.IsZero() && !now.Before(h.cordon.Until) {
+		h.endCordon(cordonExpired)
 	}
 }
 
-func (n *news) take() (served, failed bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	served, failed = n.served, n.failed
-	n.served, n.failed = false, false
-	return served, failed
+// show returns a session as the control API shows it.
+func (h *HostState) show(s *session) Snapshot {
+	one := s.snapshot()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	one.Moving = h.handedOver
+	if h.drain == nil {
+		return one
+	}
+	one.Ending = h.drain.ending(s)
+	return one
 }

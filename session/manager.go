@@ -207,7 +207,7 @@ func (m *Manager) Host() Host {
 	h.Cordon = m.host.cordon
 	h.Sessions, h.Limit = len(m.registry.sessions), m.host.limit()
 	if m.host.drain != nil {
-		d := m.host.drainStatus()
+		d := m.host.drain.status()
 		h.Drain, h.DrainDeadline = &d, d.Deadline
 	}
 	m.registry.mu.Unlock()
