@@ -173,7 +173,7 @@ func TestLoadSheddingLowersTheLessImportantDisplay(t *testing.T) {
 		m.registry.mu.Lock()
 		v := m.registry.sessions[id]
 		m.registry.mu.Unlock()
-		return v.sub.feed().Demand(time.Now()).FPS
+		return v.sub.feed().subscriber.Demand(time.Now()).FPS
 	}
 	eventually(t, "the cap", func() bool { return fps(a.ID) == 10 })
 	if n := fps(main.id); n != 20 {

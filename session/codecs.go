@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"wavryhost/adapt"
@@ -11,27 +10,6 @@ import (
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
 )
-
-// codecState is which codec a viewer has, and why.
-type codecState struct {
-	policy codec.Policy // for the janitor
-	mu     sync.Mutex
-	why    codec.Reason
-	// heading is the choice that the viewer moves to; its format is zero while it does not.
-	heading codec.Choice
-}
-
-func (s *codecState) reason() codec.Reason {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.why
-}
-
-func (s *codecState) set(why codec.Reason) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.why = why
-}
 
 // common returns the formats of a host that a viewer takes, the host's preferred one first.
 func common(takes, has []encode.Format) []encode.Format {
@@ -91,15 +69,6 @@ func (p *opener) recode(ctx context.Context, now time.Time, list []*session) {
 	}
 }
 
-// takeHeading returns where the viewer was moving to, and forgets it.
-func (s *codecState) takeHeading() codec.Choice {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	to := s.heading
-	s.heading = codec.Choice{}
-	return to
-}
-
 // freeCores returns the number of cores that are not busy, or -1 if that is unknown.
 func (p *opener) freeCores() float64 {
 	if p.conf.get().Load == nil {
@@ -150,19 +119,4 @@ func (p *opener) change(ctx context.Context, s *session, here *feed, to codec.Ch
 		return admission.Refuse(admission.Encoders, "%s is on its way to another picture", s.id)
 	}
 	return nil
-}
-
-// arrived makes known that a viewer has another codec.
-func (s *codecState) arrived(v *viewer, old, now *feed) {
-	s.mu.Lock()
-	why := s.heading.Reason
-	s.why = why
-	s.mu.Unlock()
-	from, to := old.format.String(), now.format.String()
-	v.met.codecChanges.WithLabelValues(string(why)).Inc()
-	event := v.emit(Event{
-		Kind: EventCodec, Session: v.id, Display: now.display.ID, Reason: string(why), From: from, To: to,
-	})
-	v.log.Info("codec changed", "event", event, "reason", string(why), "from", from, "to", to,
-		"encoder", now.on.Status().Encoder)
 }

@@ -201,7 +201,7 @@ func (p *opener) connect(ctx context.Context, d Display, o Offer, asked *peer.Of
 		v.decoders[f] = asked.PayloadType(f).Limits()
 	}
 	v.adaptation.recovery.deaf = !asked.PayloadType(format).CanRequest()
-	v.sub.begin(v, f)
+	v.begin(f)
 	picture, running := f.source.Size(), f.on.Status()
 	v.baseW = max(picture.X, encode.MinSide)
 	price := adapt.Price(running.Price)

@@ -33,7 +33,7 @@ func TestSessionThatShowsNothingSaysSo(t *testing.T) {
 			rig := newEventLog()
 			v := &viewer{id: "a", log: rig.log, figures: figures{met: rig.met}, owner: owner{emit: rig.emit}}
 			v.life.state = stateConnected
-			v.sub.begin(v, &feed{source: &fakeSource{state: pipeline.Live}, on: &fakeEncoding{index: 1}})
+			v.begin(&feed{source: &fakeSource{state: pipeline.Live}, on: &fakeEncoding{index: 1}})
 			v.keys, v.life.since = 1, now.Add(-time.Minute)
 			v.heard.set(now)
 			c.change(v)

@@ -79,38 +79,6 @@ type due struct {
 	crowded func() bool
 }
 
-// look counts whether the viewer's picture is frozen, and why. Before the first picture it is not: the time to the
-// first picture covers that.
-func (f *figures) look(now time.Time, d due) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.freeze.last.IsZero() {
-		return
-	}
-	late := f.freeze.late(now, d.ready)
-	cause := ""
-	switch {
-	case d.lost:
-		cause = causeHost
-	case f.life.state == stateDisconnected, d.stalled:
-		cause = causePath
-	case f.undelivered == undeliveredRequests:
-		cause = causeViewer
-	case late && d.crowded():
-		cause = causeHost
-	case late:
-		cause = causePath
-	}
-	add, begins := f.freeze.step(now, cause)
-	if begins {
-		f.met.freezes.WithLabelValues(cause).Inc()
-	}
-	if add > 0 {
-		f.met.freezeSeconds.WithLabelValues(cause).Add(add.Seconds())
-		f.tally.froze(add)
-	}
-}
-
 // qualityCause returns what a quality state is due to. lost says whether the display or the encoders have failed.
 func qualityCause(t adapt.Targets, lost bool) string {
 	switch {

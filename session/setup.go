@@ -110,27 +110,6 @@ func (s *setup) stages(now time.Time) map[string]time.Duration {
 	return took
 }
 
-// arrivedFirst takes a report of the viewer, and records the session's set-up when it shows the first picture. It
-// returns whether it did.
-func (f *figures) arrivedFirst(now time.Time, feedback []adapt.Feedback) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.setup.over {
-		return false
-	}
-	for _, report := range feedback {
-		if !f.setup.report(report) {
-			continue
-		}
-		f.met.firstFrame.WithLabelValues(firstAcked).Observe(now.Sub(f.setup.begun).Seconds())
-		for stage, took := range f.setup.stages(now) {
-			f.met.setupStages.WithLabelValues(stage).Observe(took.Seconds())
-		}
-		return true
-	}
-	return false
-}
-
 // acknowledged returns the time from the departure of the newest packet of a report until the report.
 func acknowledged(f adapt.Feedback) (took time.Duration, ok bool) {
 	if !f.Kind.Complete() {
@@ -142,20 +121,4 @@ func acknowledged(f adapt.Feedback) (took time.Duration, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// handedOver notes that the pacer has a picture of so many packets. The caller holds mu.
-func (f *figures) handedOver(now time.Time, packets int) {
-	f.freeze.sent(now)
-	if f.setup.sent.IsZero() && packets > 0 {
-		f.setup.sent, f.setup.packets = now, packets
-		f.met.firstFrame.WithLabelValues(firstSent).Observe(now.Sub(f.setup.begun).Seconds())
-	}
-}
-
-// steps returns the steps of the set-up so far.
-func (f *figures) steps() setup {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.setup
 }

@@ -1,14 +1,11 @@
 package session
 
 import (
-	"errors"
 	"image"
 	"sync/atomic"
 	"time"
 
-	"wavryhost/adapt"
 	"wavryhost/encode"
-	"wavryhost/platform/guard"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"
@@ -37,7 +34,6 @@ type source interface {
 
 // feed is one viewer at one encoding of a display.
 type feed struct {
-	viewer  *viewer
 	display Display
 	source  source
 	on      encoding
@@ -49,14 +45,17 @@ type feed struct {
 	// release ends the use of the display. It is nil if another feed of the viewer must end it. The subscription's mu
 	// guards it.
 	release func()
+	// subscriber is the viewer as the encoding sees it. The subscription sets it.
+	subscriber pipeline.Subscriber
 }
-
-var _ pipeline.Subscriber = (*feed)(nil)
 
 // subscription has the source of a viewer's pictures. A viewer that moves has two feeds until the pending feed gives it
 // a keyframe. Before the keyframe its pictures come from the current feed, and after it from the pending one.
 type subscription struct {
-	viewer *viewer
+	// subscriber returns the viewer as the encoding of a feed sees it. arrived is told that the viewer gets its pictures
+	// from another feed, with mu held.
+	subscriber func(*feed) pipeline.Subscriber
+	arrived    func(old, now *feed)
 
 	// mu is held while a picture is handed over, so that no picture of the old encoding comes after the first one of
 	// the new encoding. The viewer's ctl is taken with it held, and never the other way round.
@@ -96,14 +95,14 @@ func (s *subscription) nudge() {
 }
 
 // begin gives the viewer its first feed. The encoding does not know it before join.
-func (s *subscription) begin(v *viewer, f *feed) {
-	s.viewer, f.viewer = v, v
+func (s *subscription) begin(f *feed) {
+	f.subscriber = s.subscriber(f)
 	s.current = f
 	s.shown.Store(f)
 }
 
 // join subscribes the viewer to its encoding.
-func (s *subscription) join() { s.current.on.Subscribe(s.current) }
+func (s *subscription) join() { s.current.on.Subscribe(s.current.subscriber) }
 
 // leave unsubscribes the viewer. It keeps the use of its displays; see vacate. No move begins after it.
 func (s *subscription) leave() {
@@ -111,9 +110,9 @@ func (s *subscription) leave() {
 	s.left = true
 	current, pending := s.current, s.pending
 	s.mu.Unlock()
-	current.on.Unsubscribe(current)
+	current.on.Unsubscribe(current.subscriber)
 	if pending != nil {
-		pending.on.Unsubscribe(pending)
+		pending.on.Unsubscribe(pending.subscriber)
 	}
 }
 
@@ -142,10 +141,10 @@ func (s *subscription) moveTo(next *feed) bool {
 		next.release == nil && next.source != current.source {
 		return false
 	}
-	next.viewer = s.viewer
+	next.subscriber = s.subscriber(next)
 	s.pending, s.since = next, time.Now()
 	s.heading.Store(next)
-	next.on.Subscribe(next) // with mu held: a viewer that leaves next finds it subscribed
+	next.on.Subscribe(next.subscriber) // with mu held: a viewer that leaves next finds it subscribed
 	current.on.Nudge()
 	return true
 }
@@ -163,69 +162,17 @@ func (s *subscription) giveUp(now time.Time) {
 	release := next.release
 	next.release = nil
 	s.mu.Unlock()
-	next.on.Unsubscribe(next)
+	next.on.Unsubscribe(next.subscriber)
 	if release != nil {
 		release()
 	}
 }
 
-// moving reports whether the viewer moves away from this feed, and whether it moves to it.
-func (f *feed) moving() (leaving, arriving bool) {
-	sub := &f.viewer.sub
-	sub.mu.Lock()
-	defer sub.mu.Unlock()
-	return sub.current == f && sub.pending != nil, sub.current != f
-}
-
-// The encode loop calls the methods that follow for all viewers of its encoding. A panic of one viewer's part must not
-// stop the others.
-
-// Demand implements pipeline.Subscriber.
-func (f *feed) Demand(time.Time) pipeline.Demand {
-	v := f.viewer
-	defer v.guard.Recover(partSession)
-	d := v.demand()
-	if limits := v.decoders[f.format]; limits != (encode.DecoderLimits{}) {
-		size := f.source.Size()
-		d.Bound(limits, size.X, size.Y)
-	}
-	d.Leaving, d.Arriving = f.moving()
-	d.Recoding = d.Arriving && v.sub.feed().format != f.format
-	if d.Leaving {
-		d.Keyframe = false // the first picture of the new encoding is one
-	}
-	return d
-}
-
-// Viewer implements pipeline.Subscriber.
-func (f *feed) Viewer() any { return f.viewer }
-
-// RequestKeyframe implements pipeline.Subscriber.
-func (f *feed) RequestKeyframe(_ time.Time, why adapt.KeyframeReason) {
-	defer f.viewer.guard.Recover(partSession)
-	f.viewer.adaptation.requestKeyframe(why)
-}
-
-// Deliver implements pipeline.Subscriber.
-func (f *feed) Deliver(au encode.AccessUnit, p pipeline.Picture) (err error) {
-	v := f.viewer
-	defer func() {
-		if _, panicked := errors.AsType[*guard.PanicError](err); panicked {
-			v.crashed(err)
-		}
-	}()
-	defer v.guard.Catch(partSession, &err)
-	v.sub.mu.Lock()
-	defer v.sub.mu.Unlock()
-	switch {
-	case v.sub.left:
-		return pipeline.ErrMoved
-	case f == v.sub.pending && au.Key:
-		v.sub.arrive(f)
-	case f != v.sub.current:
-		return pipeline.ErrMoved
-	}
-	return v.send(au, p)
+// moving reports whether the viewer moves away from a feed, and whether it moves to it.
+func (s *subscription) moving(f *feed) (leaving, arriving bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current == f && s.pending != nil, s.current != f
 }
 
 // arrive makes the pending feed the current one. The caller holds the subscription's mu.
@@ -234,7 +181,7 @@ func (s *subscription) arrive(f *feed) {
 	s.current, s.pending = f, nil
 	s.shown.Store(f)
 	s.heading.Store(nil)
-	old.on.Unsubscribe(old)
+	old.on.Unsubscribe(old.subscriber)
 	switch {
 	case f.release == nil:
 		f.release = old.release
@@ -242,25 +189,7 @@ func (s *subscription) arrive(f *feed) {
 		old.release()
 	}
 	old.release = nil
-	s.viewer.arrived(old, f)
-}
-
-// Missed implements pipeline.Subscriber.
-func (f *feed) Missed() { f.viewer.missed() }
-
-// Reassign implements pipeline.Subscriber.
-func (f *feed) Reassign(to *pipeline.Encoding) {
-	f.viewer.sub.moveTo(&feed{
-		display: f.display, source: f.source, on: to, format: f.format, pointer: f.pointer, ceiling: f.ceiling,
-	})
-}
-
-// Applied implements pipeline.Subscriber.
-func (f *feed) Applied(a adapt.Applied) {
-	defer f.viewer.guard.Recover(partSession)
-	if leaving, arriving := f.moving(); !leaving && !arriving {
-		f.viewer.adaptation.applied(a)
-	}
+	s.arrived(old, f)
 }
 
 // moves reports whether the viewer is on its way to another feed.

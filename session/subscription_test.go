@@ -55,7 +55,7 @@ func (s *fakeSource) Size() image.Point { return image.Pt(640, 480) }
 // with the subscription's lock held and waits for the controller's.
 func TestWhatIsShownIsKnownWithoutALock(t *testing.T) {
 	v := &viewer{}
-	v.sub.begin(v, &feed{display: Display{ID: "d"}})
+	v.begin(&feed{display: Display{ID: "d"}})
 	v.sub.mu.Lock()
 	defer v.sub.mu.Unlock()
 	if !v.sub.mu.TryLock() && v.sub.display() != "d" { // it hangs if showing takes the lock
@@ -69,7 +69,7 @@ func TestMoveIsOneStep(t *testing.T) {
 	here, there := &fakeEncoding{index: 1}, &fakeEncoding{index: 2}
 	s := &fakeSource{state: pipeline.Live}
 	v := &viewer{}
-	v.sub.begin(v, &feed{source: s, on: here})
+	v.begin(&feed{source: s, on: here})
 	v.sub.join()
 	there.mu.Lock() // so that the move stops in its middle
 	var moved sync.WaitGroup
@@ -113,7 +113,7 @@ func TestEveryFeedIsReleasedOnce(t *testing.T) {
 					pointer: newPointerChannel(),
 				}
 				s := &fakeSource{state: pipeline.Live}
-				v.sub.begin(v, &feed{source: s, on: &fakeEncoding{index: 1}, release: func() { released[0]++ }})
+				v.begin(&feed{source: s, on: &fakeEncoding{index: 1}, release: func() { released[0]++ }})
 				v.sub.join()
 				next := &feed{source: s, on: &fakeEncoding{index: 2}}
 				if ends == 2 {

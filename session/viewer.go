@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"wavryhost/session/floor"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
-	"wavryhost/session/pointer"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
@@ -35,19 +33,6 @@ type owner struct {
 	crowded func() bool
 	// doubt is told the servers that gave no relayed address.
 	doubt func([]relay.Server)
-}
-
-// signal has room for one token: something has changed since the last look.
-type signal chan struct{}
-
-func newSignal() signal { return make(signal, 1) }
-
-// raise puts the token in. It never waits.
-func (s signal) raise() {
-	select {
-	case s <- struct{}{}:
-	default:
-	}
 }
 
 // viewer is one session: a peer connection, its pacer, and its adaptation. Three goroutines belong to it: one reads
@@ -109,136 +94,12 @@ func (i *instant) get() time.Time {
 	return time.Time{}
 }
 
-// start runs the viewer's goroutines until cancel.
-func (v *viewer) start() {
-	// The request that the session was made by is over long before the session.
-	ctx, cancel := context.WithCancel(context.Background())
-	v.cancel = cancel
-	v.peer.OnChange(v.changed.raise)
-	v.peer.OnDataChannel(func(c *peer.Channel) { v.offered(ctx, c) })
-	v.launch(partPacer, func() { _ = v.sender.Run(ctx) }) // it only ever returns ctx's error
-	v.launch(partFeedback, v.listen)
-	v.launch(partSession, func() { v.run(ctx) })
-	if v.offer.DrawsPointer {
-		v.launch(partPointer, func() { v.pointer.run(ctx, &v.sub) })
-	}
-}
-
-// launch runs f in a goroutine of the viewer's.
-func (v *viewer) launch(part string, f func()) {
-	v.wg.Go(func() {
-		if err := v.guard.Run(part, f); err != nil {
-			v.crashed(err)
-			v.want(EndError)
-		}
-	})
-}
-
 // crashed notes a panic, or a loop that stalls, of which the session ends. It may be called before the session is
 // started, and with any lock held.
 func (v *viewer) crashed(err error) {
 	v.crash.CompareAndSwap(nil, &err)
 	v.live.Store(false)
 	v.changed.raise()
-}
-
-// offered takes a data channel of the viewer, which is read until ctx ends, or closes it.
-func (v *viewer) offered(ctx context.Context, c *peer.Channel) {
-	defer v.guard.Recover(floor.Part)
-	open := v.input.Open
-	if c.Label() == pointer.Label && v.offer.DrawsPointer {
-		open = v.pointer.open
-	}
-	if open(ctx, c) {
-		v.log.Warn("session opens data channels without end", "channels", floor.MaxChannels)
-		v.want(EndMisbehaved)
-	}
-}
-
-// stop ends the viewer's goroutines and its peer connection, and waits for them.
-func (v *viewer) stop() error {
-	v.live.Store(false)
-	v.sub.leave()
-	v.cancel()
-	err := v.peer.Close()
-	v.wg.Wait()
-	return err
-}
-
-// run ticks the controller and watches the transport.
-func (v *viewer) run(ctx context.Context) {
-	timer := time.NewTimer(tickInterval)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-v.changed:
-		}
-		if v.crash.Load() != nil {
-			v.want(EndError)
-			return
-		}
-		v.watch(time.Now())
-		if v.live.Load() {
-			if rtt, ok := v.peer.RoundTrip(); ok {
-				v.adaptation.echo(rtt)
-			}
-		}
-		if v.live.Load() {
-			before := v.adaptation.wantsKey()
-			if _, key := v.adaptation.tick(); key && !before {
-				v.sub.nudge()
-			}
-		}
-		v.sub.giveUp(time.Now())
-		t := v.adaptation.target()
-		v.look(time.Now(), due{
-			lost: v.sub.feed().frozen(), ready: v.roomFor(t), stalled: t.Quality == adapt.Stalled, crowded: v.crowded,
-		})
-		v.measure(time.Now())
-		timer.Reset(v.cadence.next(v.live.Load()))
-	}
-}
-
-// listen reads RTCP until the peer connection is closed.
-func (v *viewer) listen() {
-	for {
-		report, err := v.peer.Receive()
-		if err != nil {
-			return
-		}
-		v.heard.set(time.Now())
-		v.receive(report)
-	}
-}
-
-// receive handles feedback of the viewer.
-func (v *viewer) receive(report wire.Report) {
-	lost := v.adaptation.receive(report)
-	if len(report.Feedback) > 0 {
-		v.cadence.stir()
-	}
-	now := time.Now()
-	if v.arrivedFirst(now, report.Feedback) {
-		v.trace.setup(now, v.steps(), "", nil)
-	}
-	v.trace.reported(now, report.Feedback)
-	for _, f := range report.Feedback {
-		if took, ok := acknowledged(f); ok {
-			v.met.ack.Observe(took.Seconds())
-		}
-	}
-	if report.Smaller {
-		v.resized(v.sender.PacketSize())
-	}
-	if report.PLI || report.FIR || lost || report.Smaller {
-		v.sub.nudge()
-	}
-	if report.Bye {
-		v.want(EndViewerGone)
-	}
 }
 
 // resized makes known that packets are smaller from here on, since larger ones do not arrive.
@@ -335,21 +196,6 @@ func (v *viewer) send(au encode.AccessUnit, p pipeline.Picture) error {
 	}
 	v.mu.Unlock()
 	return nil
-}
-
-// patch applies a fragment: candidates of the current ICE session, or the credentials of a new one.
-func (v *viewer) patch(ctx context.Context, ifMatch string, f peer.Fragment) (Patched, error) {
-	p, err := v.peer.Patch(ctx, ifMatch, f)
-	if errors.Is(err, peer.ErrClosed) {
-		return Patched{}, ErrUnknownSession
-	}
-	if p.Restarted {
-		v.checkRelays()
-		v.mu.Lock()
-		v.life.renew(time.Now())
-		v.mu.Unlock()
-	}
-	return Patched{SDP: p.SDP, ETag: p.ETag}, err
 }
 
 // setHostLimit limits the viewer to so many pictures a second and such a size for the host's load; 0 ends that. Its

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"wavryhost/adapt"
@@ -82,32 +84,6 @@ func (v *viewer) moved(from, to string, after time.Duration) {
 	v.sub.nudge()
 }
 
-// arrived reports that the viewer gets its pictures from another encoding. The caller holds the subscription's mu.
-func (v *viewer) arrived(old, now *feed) {
-	from, to := old.on, now.on
-	before, after := from.Status().BitsPerSecond, to.Status().BitsPerSecond
-	v.pointer.moved.raise()
-	why := encodingFaster
-	switch {
-	case old.source != now.source:
-		why = encodingDisplay
-		v.limits.set(func(c *limits) { c.display = now.ceiling })
-	case old.format != now.format:
-		v.codec.arrived(v, old, now)
-		return
-	case after < before:
-		why = encodingSlower
-	}
-	v.met.encodingMoves.WithLabelValues(why).Inc()
-	event := v.emit(Event{
-		Kind: EventEncoding, Session: v.id, Display: now.display.ID, Reason: why,
-		From: from.Name(), To: to.Name(),
-	})
-	v.log.Info("encoding "+
-		"changed", "event", event, "reason", why, "display", now.display.ID, "from", from.Index(), "to",
-		to.Index(), "from_bitrate", before, "to_bitrate", after)
-}
-
 // settleRoute is the default of viewer.settle. Trickled candidates arrive after the viewer's first packets.
 const settleRoute = 2 * time.Second
 
@@ -165,4 +141,19 @@ func (v *viewer) checkRelays() {
 		urls = append(urls, s.URLs...)
 	}
 	v.log.Warn("no relay gave an address", "servers", urls)
+}
+
+// patch applies a fragment: candidates of the current ICE session, or the credentials of a new one.
+func (v *viewer) patch(ctx context.Context, ifMatch string, f peer.Fragment) (Patched, error) {
+	p, err := v.peer.Patch(ctx, ifMatch, f)
+	if errors.Is(err, peer.ErrClosed) {
+		return Patched{}, ErrUnknownSession
+	}
+	if p.Restarted {
+		v.checkRelays()
+		v.mu.Lock()
+		v.life.renew(time.Now())
+		v.mu.Unlock()
+	}
+	return Patched{SDP: p.SDP, ETag: p.ETag}, err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"wavryhost/adapt"
 	"wavryhost/adapt/pacing"
 	"wavryhost/session/lockorder"
 	"wavryhost/session/peer"
@@ -46,32 +47,6 @@ type sample struct {
 	frames uint64
 }
 
-// measure counts, once a second, what was sent since the last time.
-func (v *viewer) measure(now time.Time) {
-	v.mu.Lock()
-	took := now.Sub(v.sample.at)
-	v.mu.Unlock()
-	if took < time.Second {
-		return
-	}
-	// A picture of which all packets wait for the pacer would be in the queue.
-	v.flush(now, took, v.sender.Stats(), !v.live.Load() || v.sender.Queue().Packets > 0)
-	if !v.live.Load() {
-		return
-	}
-	v.usage.add(took, v.snapshot())
-	v.tally.used(took)
-	v.deliver(now)
-	v.noteRoute(now) // ICE may select a better pair later
-	e := v.adaptation.estimate()
-	if e.RTT > 0 {
-		v.met.rtt.Observe(e.RTT.Seconds())
-	}
-	v.met.loss.Observe(e.Loss)
-	v.met.jitter.Observe(e.Jitter.Seconds())
-	v.met.queueDelay.Observe(e.QueueDelay.Seconds())
-}
-
 // flush adds what was sent since the last look to the metrics. took is the time since then, 0 for the last flush.
 // waiting says whether packets wait for the pacer, or need not leave yet.
 func (f *figures) flush(now time.Time, took time.Duration, stats wire.Stats, waiting bool) {
@@ -111,45 +86,8 @@ func (f *figures) flush(now time.Time, took time.Duration, stats wire.Stats, wai
 	}
 }
 
-// snapshot shows the viewer.
-func (v *viewer) snapshot() Snapshot {
-	here := v.sub.feed()
-	on := here.on
-	stats, view, frozen, e := v.sender.Stats(), on.Status(), here.frozen(), v.adaptation.estimate()
-	t := v.adaptation.target()
-	v.limits.mu.Lock()
-	ceiling, weight := v.limits.ceiling, v.limits.weight
-	lowest, of := v.limits.lowest(v.most)
-	v.limits.mu.Unlock()
-	control := v.input.View()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return Snapshot{
-		ID: v.id, Display: here.display.ID, Group: here.display.Group,
-		State: v.life.state, Created: v.created, Connected: v.connected,
-		Subject: v.offer.Owner.Name, Credential: v.offer.Owner.Credential, Issuer: v.offer.Owner.Issuer,
-		Reservation: v.offer.Reservation, Expires: v.offer.Expires,
-		ExternalID: v.offer.ExternalID, Labels: v.offer.Labels.Map(),
-		Role: v.offer.Role.String(), MayControl: control.May, Control: control.Has, Controlled: control.Taken,
-		Relative: here.display.Input != nil, InputLost: control.Lost,
-		Remote: v.offer.RemoteAddr, UserAgent: v.offer.UserAgent, Path: v.route.Path, Protocol: v.route.Protocol,
-		Pointer: here.pointerWay(), Codec: here.format.Codec, CodecReason: string(v.codec.reason()),
-		Encoder: view.Encoder, Encoding: on.Index(), Width: view.Width, Height: view.Height, FPS: v.fps,
-		MaxBitrate: ceiling, Ceiling: lowest, CeilingOf: of, Weight: weight, Frozen: frozen,
-		ViewerFreezes: v.reported.Freezes, ViewerFrozen: v.reported.Frozen.Seconds(),
-		Undelivered: v.undelivered, TargetBitrate: t.EncoderBitrate, AchievedBitrate: v.achieved,
-		EstimatedReceive: e.Received,
-		RTTSeconds:       e.RTT.Seconds(), JitterSeconds: e.Jitter.Seconds(), QueueSeconds: e.QueueDelay.Seconds(),
-		Loss:    e.Loss,
-		Quality: t.Quality.String(), Reason: t.Reason.String(), Idle: t.Idle,
-		Transitions: append([]TransitionRecord{}, v.transitions...),
-		FramesSent:  v.frames, FramesDropped: v.dropped, KeyframesSent: v.keys,
-		PacketsSent: stats.Packets, Retransmissions: stats.Retransmissions, BytesSent: stats.Bytes,
-	}
-}
-
-// load is what the owner of a session sees of its load.
-type load struct {
+// sessionLoad is what the owner of a session sees of its load.
+type sessionLoad struct {
 	state     string
 	connected time.Time // the first time, zero before
 	sent      int       // bits per second
@@ -157,33 +95,10 @@ type load struct {
 }
 
 // load returns it.
-func (f *figures) load() load {
+func (f *figures) load() sessionLoad {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return load{state: f.life.state, connected: f.connected, sent: f.achieved, path: f.route.Path}
-}
-
-// close adds the last figures of a viewer that left to the metrics, and returns the time of its first connection. No
-// event is emitted for it after that.
-func (v *viewer) close(now time.Time) (since time.Time) {
-	v.mu.Lock()
-	rest, connected := now.Sub(v.sample.at), v.life.state == stateConnected
-	v.mu.Unlock()
-	if connected {
-		v.usage.add(rest, v.snapshot())
-		v.tally.used(rest)
-	}
-	v.flush(now, 0, v.sender.Stats(), true)
-	v.setRoute(peer.Route{})
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.over = true // an encode loop may still be about to emit one
-	v.met.sessions.WithLabelValues(v.life.state).Dec()
-	v.tally.end()
-	if v.life.state == stateConnecting && !v.life.judged {
-		v.met.handshakes.WithLabelValues(handshakeAborted).Inc()
-	}
-	return v.connected
+	return sessionLoad{state: f.life.state, connected: f.connected, sent: f.achieved, path: f.route.Path}
 }
 
 // away reports whether the path is lost.
@@ -211,4 +126,100 @@ func (f *figures) setRoute(r peer.Route) {
 		f.met.path.WithLabelValues(r.Path).Inc()
 	}
 	f.route = r
+}
+
+// arrivedFirst takes a report of the viewer, and records the session's set-up when it shows the first picture. It
+// returns whether it did.
+func (f *figures) arrivedFirst(now time.Time, feedback []adapt.Feedback) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.setup.over {
+		return false
+	}
+	for _, report := range feedback {
+		if !f.setup.report(report) {
+			continue
+		}
+		f.met.firstFrame.WithLabelValues(firstAcked).Observe(now.Sub(f.setup.begun).Seconds())
+		for stage, took := range f.setup.stages(now) {
+			f.met.setupStages.WithLabelValues(stage).Observe(took.Seconds())
+		}
+		return true
+	}
+	return false
+}
+
+// handedOver notes that the pacer has a picture of so many packets. The caller holds mu.
+func (f *figures) handedOver(now time.Time, packets int) {
+	f.freeze.sent(now)
+	if f.setup.sent.IsZero() && packets > 0 {
+		f.setup.sent, f.setup.packets = now, packets
+		f.met.firstFrame.WithLabelValues(firstSent).Observe(now.Sub(f.setup.begun).Seconds())
+	}
+}
+
+// steps returns the steps of the set-up so far.
+func (f *figures) steps() setup {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.setup
+}
+
+// look counts whether the viewer's picture is frozen, and why. Before the first picture it is not: the time to the
+// first picture covers that.
+func (f *figures) look(now time.Time, d due) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.freeze.last.IsZero() {
+		return
+	}
+	late := f.freeze.late(now, d.ready)
+	cause := ""
+	switch {
+	case d.lost:
+		cause = causeHost
+	case f.life.state == stateDisconnected, d.stalled:
+		cause = causePath
+	case f.undelivered == undeliveredRequests:
+		cause = causeViewer
+	case late && d.crowded():
+		cause = causeHost
+	case late:
+		cause = causePath
+	}
+	add, begins := f.freeze.step(now, cause)
+	if begins {
+		f.met.freezes.WithLabelValues(cause).Inc()
+	}
+	if add > 0 {
+		f.met.freezeSeconds.WithLabelValues(cause).Add(add.Seconds())
+		f.tally.froze(add)
+	}
+}
+
+// shortestFreeze is the least duration of what counts as a freeze in the statistics of browsers.
+const shortestFreeze = 150 * time.Millisecond
+
+// ViewerReport is what a viewer's own player has counted since the session began.
+type ViewerReport struct {
+	// Freezes is how often the picture stood although another was due, and Frozen for how long.
+	Freezes uint64
+	Frozen  time.Duration
+}
+
+// report adds what a report has in addition to the reports before. Viewers are not trusted: a session of some age
+// cannot have been frozen for longer, or more often.
+func (f *figures) report(age time.Duration, r ViewerReport) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.Frozen = min(r.Frozen, age)
+	r.Freezes = min(r.Freezes, uint64(age/shortestFreeze))
+	if r.Freezes > f.reported.Freezes {
+		f.met.viewerFreezes.Add(float64(r.Freezes - f.reported.Freezes))
+		f.reported.Freezes = r.Freezes
+	}
+	if r.Frozen > f.reported.Frozen {
+		f.met.viewerFrozen.Add((r.Frozen - f.reported.Frozen).Seconds())
+		f.reported.Frozen = r.Frozen
+	}
 }
