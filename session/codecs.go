@@ -11,36 +11,6 @@ import (
 	"wavryhost/session/codec"
 )
 
-// common returns the formats of a host that a viewer takes, the host's preferred one first.
-func common(takes, has []encode.Format) []encode.Format {
-	return slices.DeleteFunc(slices.Clone(has), func(f encode.Format) bool { return !slices.Contains(takes, f) })
-}
-
-// negotiated returns the formats of a session that begins with one of the common ones: that one, and AV1.
-// Sessions change to no other.
-func negotiated(common []encode.Format, first encode.Format, mode codec.Mode) []encode.Format {
-	if first == encode.AV1 || mode == codec.Never || !slices.Contains(common, encode.AV1) {
-		return []encode.Format{first}
-	}
-	return []encode.Format{first, encode.AV1}
-}
-
-// choose returns the format that a viewer begins with: the host's preferred one of the formats, unless its
-// display may have no more encodings and one of another format runs. The content and the rate are not known yet.
-func (p *opener) choose(formats []encode.Format, d Display, o Offer) encode.Format {
-	if open := p.open(formats, d, o); len(open) > 0 {
-		return open[0]
-	}
-	return formats[0] // which will be refused in words
-}
-
-// open returns the formats in which a viewer may watch a display.
-func (p *opener) open(formats []encode.Format, d Display, o Offer) []encode.Format {
-	return slices.DeleteFunc(slices.Clone(formats), func(f encode.Format) bool {
-		return !p.pool.Admits(d.ID, cursorFor(d, o), f)
-	})
-}
-
 // recode moves viewers to other codecs as the policy decides. The janitor calls it once a second.
 func (p *opener) recode(ctx context.Context, now time.Time, list []*session) {
 	var free float64

@@ -12,63 +12,10 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
-	"wavryhost/session/floor"
 	"wavryhost/session/peer"
-	"wavryhost/session/pipeline"
-	"wavryhost/session/pointer"
 	"wavryhost/session/relay"
 	"wavryhost/session/wire"
 )
-
-// opener opens sessions: it admits an offer, makes all that the session holds, and answers.
-type opener struct {
-	conf *live
-	log  *slog.Logger
-	met  *Metrics
-	// apart are the metrics of probes, which nobody reads.
-	apart    *Metrics
-	emit     func(Event) uint64
-	host     *HostState
-	registry *registry
-	catalog  *catalog
-	floor    *floor.Control
-	pool     *pipeline.Pool
-	pointers *pointer.Hub
-	watched  *watched
-	relays   *relay.Watch
-	network  *peer.Network
-	// crowded reports whether pictures are late because of the host's load while load shedding can do something about
-	// it.
-	crowded func() bool
-	// settle is the time after which the route of media counts although the viewer has not sent its address.
-	settle time.Duration
-}
-
-// Create admits a viewer and answers its offer. The answer has all candidates of this host.
-func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
-	o.begun = time.Now()
-	a, err := m.opener.create(ctx, o)
-	if err != nil && !o.Probe {
-		if give := m.conf.get().Trace; m.refusals.tell(err, o.Display) && give != nil {
-			give(refusal(time.Now(), o, m.refusals.known(o.Display), err))
-		}
-		m.log.Debug("offer refused", "remote", o.RemoteAddr, "err", err)
-	}
-	return a, err
-}
-
-// refusal returns the trace of a refused offer.
-func refusal(now time.Time, o Offer, display string, err error) Span {
-	reason := refusedBecause(err)
-	root := Span{
-		Name: spanSetup, Start: o.begun, End: now, Reason: reason, Err: err, Parent: o.TraceParent,
-		Parts: []Span{{Name: stageOffer, Start: o.begun, End: now, Reason: reason, Err: err}},
-	}
-	if display != "" {
-		root.Attrs = []slog.Attr{slog.String(attrDisplay, display)}
-	}
-	return root
-}
 
 func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	p.registry.mu.Lock()

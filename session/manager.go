@@ -115,7 +115,7 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 	}
 	g.host.restore(cfg.Orders, g.started)
 	g.host.update(g.started)
-	m.forecast.follow(g)
+	m.forecast.follow(g.registry, g.catalog)
 	return g, nil
 }
 
@@ -130,6 +130,19 @@ func (m *Manager) Journal() *Journal { return m.journal }
 
 // Guard catches and counts panics in parts that work for sessions.
 func (m *Manager) Guard() *guard.Guard { return m.guard }
+
+// Create admits a viewer and answers its offer. The answer has all candidates of this host.
+func (m *Manager) Create(ctx context.Context, o Offer) (Answer, error) {
+	o.begun = time.Now()
+	a, err := m.opener.create(ctx, o)
+	if err != nil && !o.Probe {
+		if give := m.conf.get().Trace; m.refusals.tell(err, o.Display) && give != nil {
+			give(refusal(time.Now(), o, m.refusals.known(o.Display), err))
+		}
+		m.log.Debug("offer refused", "remote", o.RemoteAddr, "err", err)
+	}
+	return a, err
+}
 
 // End ends a session. note is an operator's text for the log and the event. When it returns nil, everything that the
 // session held is released. When ctx ends first, the release continues without the caller.
@@ -161,6 +174,16 @@ func (m *Manager) RequestKeyframe(id string) error {
 	m.met.requests.WithLabelValues(requestOperator).Inc()
 	s.adaptation.requestKeyframe(adapt.KeyframeOperator)
 	s.sub.nudge()
+	return nil
+}
+
+// ReportViewer takes the report of a session's own viewer.
+func (m *Manager) ReportViewer(id string, r ViewerReport) error {
+	s, err := m.registry.find(id)
+	if err != nil {
+		return err
+	}
+	s.report(time.Since(s.created), r)
 	return nil
 }
 
@@ -293,6 +316,10 @@ func (m *Manager) SetControl(id string, on bool) (Snapshot, error) {
 	}
 	return m.host.show(h), nil
 }
+
+// Resize changes the size of a display. A session may do so that controls its display, or could take control. The
+// display continues to be captured, and its viewers get pictures of the new size in the same stream.
+func (m *Manager) Resize(ctx context.Context, r Resize) error { return m.resizer.resize(ctx, r) }
 
 // TakesInput reports whether a session of a display could control it.
 func (m *Manager) TakesInput(ctx context.Context, display string, r Role) bool {

@@ -33,6 +33,19 @@ func refusedBecause(err error) string {
 	}
 }
 
+// refusal returns the trace of a refused offer.
+func refusal(now time.Time, o Offer, display string, err error) Span {
+	reason := refusedBecause(err)
+	root := Span{
+		Name: spanSetup, Start: o.begun, End: now, Reason: reason, Err: err, Parent: o.TraceParent,
+		Parts: []Span{{Name: stageOffer, Start: o.begun, End: now, Reason: reason, Err: err}},
+	}
+	if display != "" {
+		root.Attrs = []slog.Attr{slog.String(attrDisplay, display)}
+	}
+	return root
+}
+
 // refusals makes refused offers known. It lets one event of each reason through in a second: a flood of requests must
 // not push all others out of the journal.
 type refusals struct {

@@ -8,9 +8,9 @@ import (
 	"log/slog"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"wavryhost/session/lockorder"
+
+	"golang.org/x/time/rate"
 )
 
 var (
@@ -52,10 +52,6 @@ type resizer struct {
 	mu    lockorder.Mutex[resizerLock]
 	rates map[string]*rate.Limiter // by display
 }
-
-// Resize changes the size of a display. A session may do so that controls its display, or could take control. The
-// display continues to be captured, and its viewers get pictures of the new size in the same stream.
-func (m *Manager) Resize(ctx context.Context, r Resize) error { return m.resizer.resize(ctx, r) }
 
 func (z *resizer) resize(ctx context.Context, r Resize) error {
 	d, tell, err := z.find(ctx, r)

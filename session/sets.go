@@ -54,18 +54,6 @@ func Sets() map[string][]string {
 	}
 }
 
-// Resources lists what can be short.
-func Resources() []string { return names(admission.Resources()) }
-
-// names returns the names of resources.
-func names(resources []admission.Resource) []string {
-	var list []string
-	for _, r := range resources {
-		list = append(list, string(r))
-	}
-	return list
-}
-
 // failures lists the kinds of reasons for which an encoder is not usable.
 func failures() (list []string) {
 	for _, f := range encode.Failures() {
