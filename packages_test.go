@@ -93,6 +93,7 @@ var rooms = map[string][]string{
 		"session/codec",
 		"session/enum",
 		"session/floor",
+		"session/hoststate",
 		"session/lockorder",
 		"session/peer",
 		"session/pipeline",
@@ -114,6 +115,7 @@ var rooms = map[string][]string{
 		"platform/guard", "session/enum", "session/lockorder", "session/peer", "session/rift",
 	},
 	"wavryhost/session/floor/floortest": {},
+	"wavryhost/session/hoststate":       {"session/enum"},
 
 	"wavryhost/session/pipeline": {
 		"adapt",
@@ -152,6 +154,7 @@ var rooms = map[string][]string{
 		"session/api/problem",
 		"session/api/watched",
 		"session/api/whep",
+		"session/hoststate",
 		"session/peer",
 		"session/relay",
 	},
@@ -304,6 +307,7 @@ var drivers = map[string][]string{
 	"github.com/prometheus/": {
 		"wavryhost/session",
 		"wavryhost/session/floor",
+		"wavryhost/session/hoststate",
 		"wavryhost/session/pipeline",
 		"wavryhost/session/relay",
 		"wavryhost/session/api",

@@ -32,7 +32,7 @@ func (r *registry) tryAdmit(o Offer, d Display, format encode.Format, mayReplace
 ) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.host.closed() {
+	if r.host.Closed() {
 		return nil, d, nil, ErrDraining
 	}
 	now := r.snapshot(format)

@@ -15,6 +15,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
 	"wavryhost/session/admission"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/pipeline"
 )
 
@@ -99,7 +100,7 @@ func TestRefusalSaysWhatIsShort(t *testing.T) {
 	if h.Host().Load == nil || h.Host().Load.CoresUsed != 1 {
 		t.Error("the host does not show the load")
 	}
-	h.host.Drain(DrainOrder{})
+	h.host.Drain(hoststate.DrainOrder{})
 	if c := h.reservations.Capacity()[6]; c.More != 0 {
 		t.Errorf("a host that drains has room for %d", c.More)
 	}
@@ -456,7 +457,7 @@ func TestLoadIsAMetric(t *testing.T) {
 	eventually(t, "the load is exported", func() bool {
 		return h.gauge(t, "wavry_host_load_ratio", "sessions") == .25 && h.gauge(t, "wavry_host_load_ratio", "cpu") == .25
 	})
-	h.host.Drain(DrainOrder{})
+	h.host.Drain(hoststate.DrainOrder{})
 	eventually(t, "the drain is exported", func() bool { return h.gauge(t, "wavry_host_drain_sessions_left", "") == 1 })
 }
 

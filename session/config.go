@@ -13,6 +13,7 @@ import (
 	"wavryhost/encode"
 	"wavryhost/session/codec"
 	"wavryhost/session/floor"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
@@ -121,8 +122,8 @@ type Config struct {
 	Progress *progress.Board
 	// Orders is what operators ordered of the daemon before. Keep keeps it for the next one, until a crash of the
 	// machine at least; nil keeps nothing.
-	Orders Orders
-	Keep   func(Orders) error
+	Orders hoststate.Orders
+	Keep   func(hoststate.Orders) error
 
 	// Trace takes a trace of each session's set-up, and of one frame of each session in TraceFrameEvery. It is called by
 	// the goroutines that stream, and must return at once. nil is for no traces.
@@ -220,7 +221,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if err := c.Orders.Validate(); err != nil {
-		return err
+		return fmt.Errorf("session: %w", err)
 	}
 	for _, a := range c.NAT1To1 {
 		if net.ParseIP(a) == nil {
@@ -306,6 +307,14 @@ func (c *Config) checkChange(change Change) error {
 		return fmt.Errorf("%w: weight %d is not from %d to %d", ErrBadChange, *change.Weight, minWeight, maxWeight)
 	}
 	return nil
+}
+
+// hostSettings returns the settings of the host's state.
+func (c *Config) hostSettings() hoststate.Settings {
+	return hoststate.Settings{
+		MaxSessions: c.MaxSessions, ProbationSessions: c.ProbationSessions, Probation: c.Probation,
+		DrainPostpone: c.DrainPostpone,
+	}
 }
 
 // poolConfig returns the settings of the pool.

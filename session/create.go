@@ -19,7 +19,7 @@ import (
 
 func (p *opener) create(ctx context.Context, o Offer) (_ Answer, err error) {
 	p.registry.mu.Lock()
-	refuse := p.host.closed()
+	refuse := p.registry.host.Closed()
 	p.registry.mu.Unlock()
 	if refuse {
 		return Answer{}, ErrDraining

@@ -1,6 +1,6 @@
 // Package session streams displays to viewers. Manager opens sessions, each of which is a viewer: a peer connection
-// with the adaptation to its path. The registry owns them, HostState drains the host, package floor gives control of
-// displays.
+// with the adaptation to its path. The registry owns them, package hoststate says whether the host takes more,
+// package floor gives control of displays.
 //
 // # Locks
 //

@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"wavryhost/session/hoststate"
 	"wavryhost/session/pipeline"
 )
 
@@ -76,19 +77,19 @@ func (h *house) times(kind EventKind, start time.Time) (at []time.Duration, sess
 func TestDrainPolicies(t *testing.T) {
 	const second, milli = time.Second, time.Millisecond
 	for _, c := range []struct {
-		policy      DrainPolicy
+		policy      hoststate.DrainPolicy
 		deadline    time.Duration
 		asked, ends []time.Duration
 	}{
 		// The last quarter of the time is for the ends, and the last one is at the deadline.
-		{DrainWait, 8 * second, nil, []time.Duration{6500 * milli, 7 * second, 7500 * milli, 8 * second}},
-		{DrainMove, 8 * second, []time.Duration{0, second, 2 * second, 3 * second}, []time.Duration{
+		{hoststate.DrainWait, 8 * second, nil, []time.Duration{6500 * milli, 7 * second, 7500 * milli, 8 * second}},
+		{hoststate.DrainMove, 8 * second, []time.Duration{0, second, 2 * second, 3 * second}, []time.Duration{
 			6500 * milli, 7 * second, 7500 * milli, 8 * second,
 		}},
-		{DrainEnd, 8 * second, nil, []time.Duration{2 * second, 4 * second, 6 * second, 8 * second}},
-		{DrainEnd, 0, nil, []time.Duration{0, 0, 0, 0}},
-		{DrainWait, 0, nil, nil},
-		{DrainMove, 0, []time.Duration{0, 7500 * time.Millisecond}, nil}, // over half a minute
+		{hoststate.DrainEnd, 8 * second, nil, []time.Duration{2 * second, 4 * second, 6 * second, 8 * second}},
+		{hoststate.DrainEnd, 0, nil, []time.Duration{0, 0, 0, 0}},
+		{hoststate.DrainWait, 0, nil, nil},
+		{hoststate.DrainMove, 0, []time.Duration{0, 7500 * time.Millisecond}, nil}, // over half a minute
 	} {
 		t.Run(fmt.Sprint(c.policy, c.deadline), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -99,7 +100,7 @@ func TestDrainPolicies(t *testing.T) {
 					t.Fatal(err)
 				}
 				start := time.Now()
-				s := crowd.host.Drain(DrainOrder{Policy: c.policy, Deadline: c.deadline})
+				s := crowd.host.Drain(hoststate.DrainOrder{Policy: c.policy, Deadline: c.deadline})
 				if s.AtStart != 4 || s.Left != 4 || s.Policy != c.policy.String() {
 					t.Errorf("status %+v", s)
 				}
@@ -112,7 +113,7 @@ func TestDrainPolicies(t *testing.T) {
 				if !slices.Equal(ends, c.ends) {
 					t.Errorf("sessions ended at %v; want %v", ends, c.ends)
 				}
-				if first = append(first, ended...); c.policy != DrainWait && c.deadline > 0 && first[0] != last {
+				if first = append(first, ended...); c.policy != hoststate.DrainWait && c.deadline > 0 && first[0] != last {
 					t.Error("the least important session was not the first")
 				}
 				s, ok := crowd.host.Draining()
@@ -123,7 +124,7 @@ func TestDrainPolicies(t *testing.T) {
 					t.Errorf("%d events of the end of the drain", done)
 				}
 				crowd.host.Resume()
-				if _, ok := crowd.host.Draining(); ok || crowd.Host().State != hostActive {
+				if _, ok := crowd.host.Draining(); ok || crowd.Host().State != hoststate.Active {
 					t.Errorf("still draining: %s", crowd.Host().State)
 				}
 			})
@@ -138,12 +139,12 @@ func TestEndIsPostponed(t *testing.T) {
 		crowd := openCrowd(t, 2, func(c *Config) { c.DrainPostpone = 10 * time.Second })
 		defer crowd.leave(t)
 		first, second := crowd.remotes[0].id, crowd.remotes[1].id
-		if err := crowd.host.Postpone(first, time.Second); !errors.Is(err, ErrNotPostponable) {
-			t.Errorf("without a drain: got %v; want ErrNotPostponable", err)
+		if err := crowd.host.Postpone(first, time.Second); !errors.Is(err, hoststate.ErrNotPostponable) {
+			t.Errorf("without a drain: got %v; want hoststate.ErrNotPostponable", err)
 		}
 		start := time.Now()
-		crowd.host.Drain(DrainOrder{Policy: DrainEnd, Deadline: 8 * time.Second, Note: "new disks"})
-		if s, err := crowd.Session(first); err != nil || s.Ending == nil || *s.Ending != (PlannedEnd{
+		crowd.host.Drain(hoststate.DrainOrder{Policy: hoststate.DrainEnd, Deadline: 8 * time.Second, Note: "new disks"})
+		if s, err := crowd.Session(first); err != nil || s.Ending == nil || *s.Ending != (hoststate.PlannedEnd{
 			At: start.Add(4 * time.Second), In: 4, Reason: "drained", Note: "new disks", Postpone: 10,
 		}) {
 			t.Errorf("the first session ends %+v, %v; want half of the time", s.Ending, err)
@@ -155,8 +156,8 @@ func TestEndIsPostponed(t *testing.T) {
 		}{
 			{7 * time.Second, 11 * time.Second, nil},
 			{7 * time.Second, 14 * time.Second, nil}, // the rest
-			{time.Second, 0, ErrNotPostponable},
-			{-time.Second, 0, ErrNotPostponable},
+			{time.Second, 0, hoststate.ErrNotPostponable},
+			{-time.Second, 0, hoststate.ErrNotPostponable},
 		} {
 			err := crowd.host.Postpone(first, c.by)
 			if s, _ := crowd.Session(first); !errors.Is(err, c.err) || err == nil && !s.Ending.At.Equal(start.Add(c.end)) {
@@ -170,7 +171,8 @@ func TestEndIsPostponed(t *testing.T) {
 		if s, _ := crowd.host.Draining(); s.Postponed != 1 || s.Left != 1 || s.Postpone != 10 {
 			t.Errorf("status %+v; want one session left, which is postponed", s)
 		}
-		if got := testutil.ToFloat64(crowd.met.drainDeadline); got != float64(start.Add(14*time.Second).Unix()) {
+		got := seriesOf(t, crowd.reg, "wavry_host_drain_deadline_timestamp_seconds")
+		if got != float64(start.Add(14*time.Second).Unix()) {
 			t.Errorf("the drain's end is exported as %v; want the postponed end", got)
 		}
 		time.Sleep(6 * time.Second)
@@ -197,13 +199,13 @@ func TestEndIsNotPostponed(t *testing.T) {
 		crowd := openCrowd(t, 1, func(c *Config) { c.DrainPostpone = time.Hour })
 		defer crowd.leave(t)
 		id := crowd.remotes[0].id
-		for _, o := range []DrainOrder{
-			{Policy: DrainWait}, // there is no end
-			{Policy: DrainWait, Deadline: time.Minute, Postpone: new(time.Duration)},
+		for _, o := range []hoststate.DrainOrder{
+			{Policy: hoststate.DrainWait}, // there is no end
+			{Policy: hoststate.DrainWait, Deadline: time.Minute, Postpone: new(time.Duration)},
 		} {
 			crowd.host.Drain(o)
-			if err := crowd.host.Postpone(id, time.Second); !errors.Is(err, ErrNotPostponable) {
-				t.Errorf("%v: got %v; want ErrNotPostponable", o.Deadline, err)
+			if err := crowd.host.Postpone(id, time.Second); !errors.Is(err, hoststate.ErrNotPostponable) {
+				t.Errorf("%v: got %v; want hoststate.ErrNotPostponable", o.Deadline, err)
 			}
 		}
 		crowd.host.Resume()
@@ -223,18 +225,18 @@ func TestProbation(t *testing.T) {
 			ErrFull) {
 			t.Errorf("a third session: got %v; want ErrFull", err)
 		}
-		if h := c.Host(); h.State != hostProbation || h.Limit != 2 || h.StateReason != stateStarted {
+		if h := c.Host(); h.State != hoststate.Probation || h.Limit != 2 || h.StateReason != hoststate.Started {
 			t.Errorf("host %s, limit %d, %q; want a probation", h.State, h.Limit, h.StateReason)
 		}
 		time.Sleep(30 * time.Second)
 		c.screen.Lose(errTest) // it fails, and begins anew
 		time.Sleep(5 * time.Second)
-		if h := c.Host(); h.State != hostDegraded || h.StateReason != pipeline.DisplayLost.String() {
+		if h := c.Host(); h.State != hoststate.Degraded || h.StateReason != pipeline.DisplayLost.String() {
 			t.Errorf("host %s, %q while the display is lost", h.State, h.StateReason)
 		}
 		c.screen.Lose(nil)
 		time.Sleep(50 * time.Second)
-		if h := c.Host(); h.State != hostProbation || h.StateReason != stateRecovered {
+		if h := c.Host(); h.State != hoststate.Probation || h.StateReason != hoststate.Recovered {
 			t.Errorf("host %s, %q; the time did not begin anew with the failure", h.State, h.StateReason)
 		}
 		if err := c.End(t.Context(), c.remotes[1].id, EndOperator, ""); err != nil {
@@ -245,7 +247,7 @@ func TestProbation(t *testing.T) {
 		defer r.close()
 		r.watch(c.house)
 		time.Sleep(30 * time.Second)
-		if h := c.Host(); h.State != hostActive || h.Limit != 16 {
+		if h := c.Host(); h.State != hoststate.Active || h.Limit != 16 {
 			t.Errorf("host %s, limit %d; want active, as a viewer was served and nothing failed for a "+
 				"minute", h.State, h.Limit)
 		}
@@ -260,22 +262,22 @@ func TestStatesAreIndependent(t *testing.T) {
 		do   func()
 		want string
 	}{
-		{func() { h.host.SetProbation(true) }, hostProbation},
-		{func() { h.host.Cordon(CordonOrder{}) }, hostCordoned},
-		{func() { h.host.Drain(DrainOrder{}) }, hostDraining},
-		{h.host.Uncordon, hostDraining},
-		{h.host.Resume, hostProbation},
-		{func() { h.host.SetProbation(false) }, hostActive},
-		{func() { h.host.Drain(DrainOrder{}) }, hostDraining},
-		{func() { h.host.SetProbation(true) }, hostDraining},
-		{func() { h.host.SetProbation(false) }, hostDraining},
-		{h.host.Resume, hostActive},
+		{func() { h.host.SetProbation(true) }, hoststate.Probation},
+		{func() { h.host.Cordon(hoststate.CordonOrder{}) }, hoststate.Cordoned},
+		{func() { h.host.Drain(hoststate.DrainOrder{}) }, hoststate.Draining},
+		{h.host.Uncordon, hoststate.Draining},
+		{h.host.Resume, hoststate.Probation},
+		{func() { h.host.SetProbation(false) }, hoststate.Active},
+		{func() { h.host.Drain(hoststate.DrainOrder{}) }, hoststate.Draining},
+		{func() { h.host.SetProbation(true) }, hoststate.Draining},
+		{func() { h.host.SetProbation(false) }, hoststate.Draining},
+		{h.host.Resume, hoststate.Active},
 	} {
 		step.do()
-		if got := h.Host(); got.State != step.want || got.StateReason != stateRequested {
+		if got := h.Host(); got.State != step.want || got.StateReason != hoststate.Requested {
 			t.Errorf("step %d: state %s, %q; want %s, requested", i, got.State, got.StateReason, step.want)
 		}
-		if n := testutil.ToFloat64(h.met.hostState.WithLabelValues(step.want)); n != 1 {
+		if n := seriesOf(t, h.reg, "wavry_host_host_state", "state="+step.want); n != 1 {
 			t.Errorf("step %d: the metric of %s is %v", i, step.want, n)
 		}
 	}

@@ -33,9 +33,6 @@ var (
 // ErrBadChange means that a session cannot be changed like that.
 var ErrBadChange = errors.New("session: change not possible")
 
-// ErrNotPostponable means that the end of a session is not planned, or cannot be postponed further.
-var ErrNotPostponable = errors.New("session: end cannot be postponed")
-
 // RefusalError says why there is no room for a session. It is an ErrFull.
 type RefusalError = admission.RefusalError
 

@@ -7,6 +7,7 @@ import (
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
 	"wavryhost/session/floor"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
 	"wavryhost/session/relay"
@@ -48,7 +49,7 @@ func EventShapes() map[EventKind]EventShape {
 		EventCodec:           {Required: ofSession("reason", "from", "to"), Reasons: codec.Reasons()},
 		EventChanged:         {Required: ofSession()},
 		EventMove:            {Required: ofSession()},
-		EventEnding:          {Required: ofSession("reason", "to"), Reasons: endingReasons},
+		EventEnding:          {Required: ofSession("reason", "to"), Reasons: hoststate.EndingReasons()},
 		EventHandshakeFailed: {Required: ofSession("reason"), Optional: []string{"error"}, Reasons: handshakeResults},
 		EventReserved:        {Required: []string{"display", "reservation"}},
 		EventReservationEnded: {
@@ -61,14 +62,15 @@ func EventShapes() map[EventKind]EventShape {
 		},
 		EventShed: {Required: []string{"display", "reason", "from", "to"}, Reasons: []string{string(admission.CPU)}},
 		EventDrain: {
-			Required: []string{"reason"}, Optional: []string{"owner", "note"}, Reasons: words(DrainPolicies()),
+			Required: []string{"reason"}, Optional: []string{"owner", "note"}, Reasons: words(hoststate.DrainPolicies()),
 		},
 		EventCordon:   {Optional: []string{"owner", "note"}},
-		EventUncordon: {Required: []string{"reason"}, Reasons: cordonEnds},
+		EventUncordon: {Required: []string{"reason"}, Reasons: hoststate.CordonEnds()},
 		EventDrained:  {},
 		EventResume:   {},
 		EventState: {
-			Required: []string{"from", "to", "reason"}, Reasons: slices.Concat(stateReasons, words(pipeline.Healths()[1:])),
+			Required: []string{"from", "to", "reason"},
+			Reasons:  slices.Concat(hoststate.Reasons(), words(pipeline.Healths()[1:])),
 		},
 		EventRelayDown: {Required: []string{"server", "reason"}, Optional: []string{"error"}, Reasons: relay.Reasons()},
 		EventRelayUp:   {Required: []string{"server"}},

@@ -45,5 +45,5 @@ func forecastOf(r *registry, d Display) (f admission.Forecast, closed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	format := r.capacity.usualFormat()
-	return r.admission.Forecast(r.capacity.request(d, 0, format), r.snapshot(format)), r.host.closed()
+	return r.admission.Forecast(r.capacity.request(d, 0, format), r.snapshot(format)), r.host.Closed()
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/session/admission"
+	"wavryhost/session/hoststate"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -74,7 +75,7 @@ func TestForecastIsOfTheScrape(t *testing.T) {
 	if err := h.reservations.Release(first.ID); err != nil {
 		t.Error(err)
 	}
-	h.host.Drain(DrainOrder{})
+	h.host.Drain(hoststate.DrainOrder{})
 	if got := h.gathered(t, "wavry_host_capacity_sessions"); got["1280x720@30"] != 0 || len(got) != len(shownProfiles) {
 		t.Errorf("a host that drains has room for %v", got)
 	}

@@ -9,6 +9,7 @@ import (
 	"wavryhost/adapt"
 	"wavryhost/session/admission"
 	"wavryhost/session/floor/floortest"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/peer/peertest"
 )
 
@@ -16,7 +17,7 @@ import (
 // nothing of that.
 func TestHandOver(t *testing.T) {
 	kept := 0
-	h := openHouse(t, func(c *Config) { c.Keep = func(Orders) error { kept++; return nil } })
+	h := openHouse(t, func(c *Config) { c.Keep = func(hoststate.Orders) error { kept++; return nil } })
 	defer h.close(t)
 	offer := Offer{Display: "default", SDP: peertest.ChromiumOffer}
 	a, err := h.Create(t.Context(), offer)

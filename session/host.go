@@ -3,24 +3,25 @@ package session
 import (
 	"time"
 
+	"wavryhost/session/hoststate"
 	"wavryhost/session/relay"
 )
 
 // Host is what the control API shows of the machine.
 type Host struct {
-	State         string        `json:"state" set:"HostState" doc:"State of the host: active, degraded, probation, cordoned or draining."`
-	StateReason   string        `json:"state_reason" set:"StateReason" doc:"Reason of the last change of the state: the daemon started or stops, an operator requested it, a probation was passed (proved), the fault was repaired (recovered), or the time of a cordon is over (expired); for degraded, the fault."`
-	StateSince    time.Time     `json:"state_since" doc:"When the state was entered."`
-	Started       time.Time     `json:"started" doc:"When the daemon started."`
-	Sessions      int           `json:"sessions" doc:"Number of sessions."`
-	Limit         int           `json:"session_limit" doc:"Maximum number of sessions."`
-	Displays      []DisplayInfo `json:"displays" doc:"The displays, the default first."`
-	Default       string        `json:"default_display,omitempty" doc:"What viewers get that request no display: the ID of a display or of a group of displays."`
-	Encoders      []EncoderInfo `json:"encoders" doc:"The encoders that were tried, best first."`
-	DrainDeadline time.Time     `json:"drain_deadline,omitzero" doc:"When the drain ends the remaining sessions."`
-	Load          *Load         `json:"load,omitempty" doc:"Load of the machine, where it is known."`
-	Drain         *DrainStatus  `json:"drain,omitempty" doc:"Progress of the drain, if there is one."`
-	Cordon        *CordonStatus `json:"cordon,omitempty" doc:"The cordon, if there is one: the host takes no new sessions, and leaves the others alone."`
+	State         string                  `json:"state" set:"HostState" doc:"State of the host: active, degraded, probation, cordoned or draining."`
+	StateReason   string                  `json:"state_reason" set:"StateReason" doc:"Reason of the last change of the state: the daemon started or stops, an operator requested it, a probation was passed (proved), the fault was repaired (recovered), or the time of a cordon is over (expired); for degraded, the fault."`
+	StateSince    time.Time               `json:"state_since" doc:"When the state was entered."`
+	Started       time.Time               `json:"started" doc:"When the daemon started."`
+	Sessions      int                     `json:"sessions" doc:"Number of sessions."`
+	Limit         int                     `json:"session_limit" doc:"Maximum number of sessions."`
+	Displays      []DisplayInfo           `json:"displays" doc:"The displays, the default first."`
+	Default       string                  `json:"default_display,omitempty" doc:"What viewers get that request no display: the ID of a display or of a group of displays."`
+	Encoders      []EncoderInfo           `json:"encoders" doc:"The encoders that were tried, best first."`
+	DrainDeadline time.Time               `json:"drain_deadline,omitzero" doc:"When the drain ends the remaining sessions."`
+	Load          *Load                   `json:"load,omitempty" doc:"Load of the machine, where it is known."`
+	Drain         *hoststate.DrainStatus  `json:"drain,omitempty" doc:"Progress of the drain, if there is one."`
+	Cordon        *hoststate.CordonStatus `json:"cordon,omitempty" doc:"The cordon, if there is one: the host takes no new sessions, and leaves the others alone."`
 	// ICEServers has one entry for each URL.
 	ICEServers []relay.ServerStatus `json:"ice_servers,omitempty" doc:"The configured STUN and TURN servers and their states."`
 }

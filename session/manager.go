@@ -14,6 +14,7 @@ import (
 	"wavryhost/platform/guard"
 	"wavryhost/session/admission"
 	"wavryhost/session/floor"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/pointer"
@@ -94,27 +95,26 @@ func NewManager(cfg Config, log *slog.Logger, m *Metrics) (*Manager, error) {
 		registry: g.registry, catalog: g.catalog,
 		refused: func(err error, display string) { g.refusals.tell(err, display) },
 	}
+	g.registry.host = hoststate.New(hoststate.Config{
+		Settings: func() hoststate.Settings { return g.conf.get().hostSettings() },
+		Sessions: hostSessions{g.registry}, Trouble: func() string { return g.pool.Health().String() },
+		News: events.take, Emit: func(e hoststate.Event) uint64 { return emit(hostEvent(e)) },
+	}, log, m.host)
 	g.host = &HostState{
-		conf: g.conf, log: log, met: m, emit: emit, trouble: func() string { return g.pool.Health().String() },
-		owner: g.registry, news: events, lend: network.Lend,
-		mu: &g.registry.mu, saving: make(chan struct{}, 1),
+		conf: g.conf, log: log, lend: network.Lend, mu: &g.registry.mu, state: g.registry.host,
+		saving: make(chan struct{}, 1),
 	}
-	g.registry.host = g.host
 	g.resizer = &resizer{
 		conf: g.conf, catalog: g.catalog, registry: g.registry, emit: emit, log: log,
 		rates: make(map[string]*rate.Limiter),
 	}
 	g.opener = &opener{
-		conf: g.conf, log: log, met: m, apart: NewMetrics(prometheus.NewRegistry()), emit: emit, host: g.host,
-		registry: g.registry, catalog: g.catalog,
-		floor: g.floor, pool: g.pool, pointers: g.pointers, watched: &g.watched, relays: g.relays, network: network,
+		conf: g.conf, log: log, met: m, apart: NewMetrics(prometheus.NewRegistry()), emit: emit,
+		registry: g.registry, catalog: g.catalog, floor: g.floor, pool: g.pool, pointers: g.pointers,
+		watched: &g.watched, relays: g.relays, network: network,
 		crowded: g.shedder.crowded, settle: settleRoute,
 	}
-	if cfg.OnProbation {
-		g.host.beginProbation(g.started)
-	}
-	g.host.restore(cfg.Orders, g.started)
-	g.host.update(g.started)
+	g.registry.host.Begin(g.started, cfg.OnProbation, cfg.Orders)
 	m.forecast.follow(g.registry, g.catalog)
 	return g, nil
 }
@@ -226,13 +226,12 @@ func (m *Manager) WriteRecording(id string, w io.Writer) error {
 func (m *Manager) Host() Host {
 	h := Host{Started: m.started, Displays: []DisplayInfo{}, Encoders: []EncoderInfo{}}
 	m.registry.mu.Lock()
-	h.State, h.StateReason, h.StateSince = m.host.state, m.host.reason, m.host.since
-	h.Cordon = m.host.cordon
-	h.Sessions, h.Limit = len(m.registry.sessions), m.host.limit()
-	if m.host.drain != nil {
-		d := m.host.drain.status()
-		h.Drain, h.DrainDeadline = &d, d.Deadline
+	v := m.registry.host.View()
+	h.State, h.StateReason, h.StateSince, h.Cordon, h.Drain = v.State, v.Reason, v.Since, v.Cordon, v.Drain
+	if v.Drain != nil {
+		h.DrainDeadline = v.Drain.Deadline
 	}
+	h.Sessions, h.Limit = len(m.registry.sessions), m.registry.host.Limit()
 	m.registry.mu.Unlock()
 	if load := m.conf.get().Load; load != nil {
 		l := load()
@@ -298,7 +297,7 @@ func (m *Manager) Revoke(issuer, grant, subject string) int {
 func (m *Manager) RetryAfter() time.Duration {
 	m.registry.mu.Lock()
 	defer m.registry.mu.Unlock()
-	if m.host.closed() {
+	if m.registry.host.Closed() {
 		return admission.Jitter(30 * time.Second) // another host has room sooner
 	}
 	return admission.Jitter(5 * time.Second)

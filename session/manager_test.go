@@ -23,6 +23,7 @@ import (
 	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/peer"
 	"wavryhost/session/peer/peertest"
 	"wavryhost/session/pipeline"
@@ -53,7 +54,7 @@ func TestViewerConnectsAndPicturesArrive(t *testing.T) {
 	if n := len(h.Sessions()); n != 1 {
 		t.Errorf("%d sessions; want 1", n)
 	}
-	if i := h.Host(); i.State != hostActive || i.Sessions != 1 ||
+	if i := h.Host(); i.State != hoststate.Active || i.Sessions != 1 ||
 		i.Displays[0].State != pipeline.Live.String() || i.Displays[0].Viewers != 1 {
 		t.Errorf("host %+v", i)
 	}
@@ -368,14 +369,14 @@ func TestDrainRefusesAtOnceAndEndsTheRestAtItsDeadline(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 3)
-	h.host.Drain(DrainOrder{})
+	h.host.Drain(hoststate.DrainOrder{})
 	late := newRemote(t)
 	defer late.close()
 	offer := late.offer(false)
 	if _, err := h.Create(t.Context(), Offer{Display: "default", SDP: offer}); !errors.Is(err, ErrDraining) {
 		t.Errorf("got %v; want ErrDraining", err)
 	}
-	if i := h.Host(); i.State != hostDraining || !i.DrainDeadline.IsZero() {
+	if i := h.Host(); i.State != hoststate.Draining || !i.DrainDeadline.IsZero() {
 		t.Errorf("host %q, deadline %v; want draining without one", i.State, i.DrainDeadline)
 	}
 	if h.RetryAfter() <= 0 {
@@ -390,7 +391,7 @@ func TestDrainRefusesAtOnceAndEndsTheRestAtItsDeadline(t *testing.T) {
 		t.Error(err)
 	}
 	r.playing(t, 3)
-	h.host.Drain(DrainOrder{Deadline: 50 * time.Millisecond})
+	h.host.Drain(hoststate.DrainOrder{Deadline: 50 * time.Millisecond})
 	eventually(t, "the drain", func() bool {
 		return testutil.ToFloat64(h.met.ended.WithLabelValues(EndDrained.String())) == 1
 	})
@@ -491,7 +492,7 @@ func TestLostDisplayFreezesTheSession(t *testing.T) {
 	eventually(t, "the session is frozen", func() bool { s, err := h.Session(r.id); return err == nil && s.Frozen })
 	eventually(t, "host and display say so", func() bool {
 		i := h.Host()
-		return i.State == hostDegraded && i.Displays[0].State == pipeline.Lost.String()
+		return i.State == hoststate.Degraded && i.Displays[0].State == pipeline.Lost.String()
 	})
 	_, keys := r.got()
 	h.screen.Lose(nil)

@@ -10,6 +10,7 @@ import (
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
 	"wavryhost/session/floor"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/relay"
@@ -47,7 +48,6 @@ type Metrics struct {
 	reservations      prometheus.Gauge
 	shed              *prometheus.CounterVec
 	reservationsEnded *prometheus.CounterVec
-	hostState         *prometheus.GaugeVec
 	packets           prometheus.Counter
 	bytes             *prometheus.CounterVec
 	firstFrame        *prometheus.HistogramVec
@@ -61,9 +61,6 @@ type Metrics struct {
 	refusals          *prometheus.CounterVec
 	oldest            prometheus.Gauge
 	forecast          *ComputedGauges
-	cordoned          prometheus.Gauge
-	drainLeft         prometheus.Gauge
-	drainDeadline     prometheus.Gauge
 	retransmissions   prometheus.Counter
 	refusedRepeats    *prometheus.CounterVec
 	feedbackFaults    *prometheus.CounterVec
@@ -77,6 +74,7 @@ type Metrics struct {
 	relays            *relay.Metrics
 	labels            *labelMetrics
 	floor             *floor.Metrics
+	host              *hoststate.Metrics
 }
 
 // NewMetrics returns metrics that are registered on reg.
@@ -154,7 +152,6 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		quality:     gauges("quality_sessions", "Connected sessions by quality state.", "state"),
 		qualitySeconds: counters("quality_state_seconds_total",
 			"Time that connected sessions spent in each quality state, by cause.", "state", "cause"),
-		hostState: gauges("host_state", "1 for the current state of the host, 0 for the others.", "state"),
 		shed: counters("load_shedding_steps_total", "Load shedding: times that the sessions of a "+
 			"display were lowered or raised again, by the new level.", "to"),
 		reservations:      gauge("reservations", "Reservations currently held."),
@@ -191,12 +188,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Duration of the freezes that viewers have reported."),
 		refusals: counters("refusals_total",
 			"Sessions and reservations that were refused because something is short, by resource.", "resource"),
-		forecast:  newForecastMetrics(reg),
-		oldest:    gauge("oldest_session_seconds", "Age of the oldest session; 0 without sessions."),
-		cordoned:  gauge("cordoned", "1 while the host is cordoned by an operator, else 0."),
-		drainLeft: gauge("drain_sessions_left", "Sessions that are left in a drain; 0 without a drain."),
-		drainDeadline: gauge("drain_deadline_timestamp_seconds",
-			"When the drain ends the sessions that are left; 0 without a deadline."),
+		forecast:        newForecastMetrics(reg),
+		oldest:          gauge("oldest_session_seconds", "Age of the oldest session; 0 without sessions."),
 		retransmissions: counter("retransmissions_total", "Retransmitted RTP packets."),
 		refusedRepeats: counters("retransmissions_refused_total",
 			"Requests for retransmission that were refused, by reason: the packet was retransmitted less than a round "+
@@ -234,6 +227,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 					"due"+byLabel, "label", "value"),
 		},
 		floor: floor.NewMetrics(reg),
+		host:  hoststate.NewMetrics(reg),
 	}
 	m.zero()
 	return m

@@ -26,7 +26,6 @@ type opener struct {
 	// apart are the metrics of probes, which nobody reads.
 	apart    *Metrics
 	emit     func(Event) uint64
-	host     *HostState
 	registry *registry
 	catalog  *catalog
 	floor    *floor.Control

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
+
+	"wavryhost/session/hoststate"
 )
 
 // values returns all series of the metrics that do not describe displays and their encodes.
@@ -65,7 +67,7 @@ func TestProbeIsNoSession(t *testing.T) {
 	if n, list := h.Host().Sessions, h.Sessions(); n != 0 || len(list) != 0 {
 		t.Errorf("%d sessions, list %v; want none", n, list)
 	}
-	h.host.Drain(DrainOrder{})
+	h.host.Drain(hoststate.DrainOrder{})
 	if s, _ := h.host.Draining(); s.AtStart != 0 {
 		t.Errorf("a drain waits for %d sessions", s.AtStart)
 	}

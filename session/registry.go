@@ -11,6 +11,7 @@ import (
 
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/lockorder"
 )
 
@@ -19,7 +20,7 @@ type registry struct {
 	log      *slog.Logger
 	met      *Metrics
 	emit     func(Event) uint64
-	host     *HostState
+	host     *hoststate.State // guarded by mu
 	capacity *capacity
 	// wake has room for one token: a session is to end.
 	wake signal
@@ -46,22 +47,6 @@ func newRegistry(log *slog.Logger, m *Metrics, emit func(Event) uint64, c *capac
 	r.admission = admission.New(newID, r.reservationEnded)
 	return r
 }
-
-var _ drainable = (*registry)(nil)
-
-func (r *registry) present() int { return len(r.sessions) + r.admission.Creating() }
-
-// inOrder returns the least important sessions first, and the oldest first among equals.
-func (r *registry) inOrder() []*session {
-	list := r.notEnding()
-	slices.SortFunc(list, func(a, b *session) int {
-		return cmp.Or(cmp.Compare(a.limits.sessionWeight(), b.limits.sessionWeight()),
-			a.created.Compare(b.created), cmp.Compare(a.id, b.id))
-	})
-	return list
-}
-
-func (r *registry) endReservations() { r.admission.Drain() }
 
 func (r *registry) wakeJanitor() { r.wake.raise() }
 
@@ -111,7 +96,7 @@ func (r *registry) lookUp(id string) (*session, error) {
 func (r *registry) snapshot(format encode.Format) admission.Snapshot {
 	now := time.Now()
 	s := r.capacity.measure(now, format)
-	s.Limits.Sessions = r.host.limit()
+	s.Limits.Sessions = r.host.Limit()
 	s.Sessions = r.loads[:0]
 	for _, one := range r.sessions {
 		l := one.load()
@@ -163,7 +148,7 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 		"ceiling", v.limits.offer, "remote", v.offer.RemoteAddr, "agent", v.offer.UserAgent)
 	v.start()
 	v.sub.join()
-	if r.host.stopped {
+	if r.host.Stopped() {
 		r.beginEnd(s, EndShutdown)
 	}
 }
@@ -172,7 +157,7 @@ func (r *registry) add(v *viewer, t *admission.Ticket) {
 func (r *registry) cancel(t *admission.Ticket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.admission.Cancel(t, r.host.closed())
+	r.admission.Cancel(t, r.host.Closed())
 }
 
 // reap begins to end the sessions that are to end, and does what a drain requires.
@@ -191,7 +176,7 @@ func (r *registry) reap(now time.Time) {
 		}
 	}
 	r.admission.Expire(now)
-	r.host.tend(now)
+	r.host.Tend(now)
 }
 
 // want notes that a session is to end.
@@ -236,7 +221,7 @@ func (r *registry) beginEnd(s *session, why EndReason) {
 func (r *registry) stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.host.stopped = true
+	r.host.Stop()
 	for _, s := range r.notEnding() {
 		r.beginEnd(s, EndShutdown)
 	}

@@ -53,7 +53,7 @@ func (r *Reservations) claim(q admission.ReservationRequest, d Display) (admissi
 	g := r.registry
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.host.closed() {
+	if g.host.Closed() {
 		return admission.Reservation{}, d, ErrDraining
 	}
 	format := g.capacity.usualFormat()

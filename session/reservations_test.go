@@ -14,6 +14,7 @@ import (
 
 	"wavryhost/encode"
 	"wavryhost/session/admission"
+	"wavryhost/session/hoststate"
 )
 
 func TestReservationsAreExactAndExpire(t *testing.T) {
@@ -65,7 +66,7 @@ func TestReservationsAreExactAndExpire(t *testing.T) {
 		if n := len(h.reservations.List()); n != 1 {
 			t.Errorf("%d places are kept after 10 s; want 1", n)
 		}
-		h.host.Drain(DrainOrder{})
+		h.host.Drain(hoststate.DrainOrder{})
 		if n := len(h.reservations.List()); n != 0 {
 			t.Errorf("%d places are kept by a host that drains", n)
 		}
@@ -112,7 +113,7 @@ func TestDrainDuringCreation(t *testing.T) {
 	r := newRemote(t)
 	defer r.close()
 	h.useNet(func(time.Duration) (transport.Net, error) {
-		h.host.Drain(DrainOrder{})
+		h.host.Drain(hoststate.DrainOrder{})
 		return nil, errTest
 	})
 	if _, err := h.Create(t.Context(), Offer{
@@ -277,7 +278,7 @@ func TestPlaceGivenBackToAHostThatDrains(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.host.Drain(DrainOrder{})
+	h.host.Drain(hoststate.DrainOrder{})
 	h.registry.cancel(place)
 	h.registry.wg.Done()
 	if n := testutil.ToFloat64(h.met.reservations); n != 0 {

@@ -8,6 +8,7 @@ import (
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
 	"wavryhost/session/floor"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/peer"
 	"wavryhost/session/pipeline"
 	"wavryhost/session/progress"
@@ -17,20 +18,21 @@ import (
 // Sets returns the closed sets of words in what the control API shows, by the names that the fields' `set` tags have.
 func Sets() map[string][]string {
 	quality, reasons := words(adapt.States()), words(adapt.Reasons())
-	events := slices.Concat(words(EndReasons()), reasons, words(pipeline.FallbackReasons()), words(DrainPolicies()),
-		encodingMoves, codec.Reasons(), stateReasons, words(pipeline.Healths()[1:]), words(pipeline.LostReasons()),
-		undeliveredReasons,
-		admission.Ends(), refusedReasons, floor.Reasons(), endingReasons, floor.ChannelRefusals(), handshakeResults,
-		configOutcomes, Resources(), relay.Reasons(), progress.Kinds(), Exits())
+	events := slices.Concat(
+		words(EndReasons()), encodingMoves, undeliveredReasons, refusedReasons, handshakeResults, configOutcomes,
+		Resources(), Exits(), reasons, codec.Reasons(), admission.Ends(), relay.Reasons(), progress.Kinds(),
+		floor.Reasons(), floor.ChannelRefusals(),
+		hoststate.Reasons(), hoststate.EndingReasons(), words(hoststate.DrainPolicies()),
+		words(pipeline.FallbackReasons()), words(pipeline.Healths()[1:]), words(pipeline.LostReasons()))
 	slices.Sort(events)
 	return map[string][]string{
 		"Credential":    Credentials(),
 		"EndReason":     words(EndReasons()),
 		"SessionState":  sessionStates,
 		"DisplayState":  slices.Concat(words(pipeline.States()), displayFaults),
-		"HostState":     hostStates,
-		"StateReason":   slices.Concat(stateReasons, words(pipeline.Healths()[1:])),
-		"DrainPolicy":   words(DrainPolicies()),
+		"HostState":     hoststate.States(),
+		"StateReason":   slices.Concat(hoststate.Reasons(), words(pipeline.Healths()[1:])),
+		"DrainPolicy":   words(hoststate.DrainPolicies()),
 		"Resource":      Resources(),
 		"Role":          words(floor.Roles()),
 		"Path":          peer.Paths(),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"wavryhost/session/admission"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/relay"
 )
 
@@ -20,8 +21,8 @@ func TestSetsAreThoseOfTheFields(t *testing.T) {
 		DisplayInfo{},
 		EncoderInfo{},
 		EventRecord{},
-		DrainStatus{},
-		PlannedEnd{},
+		hoststate.DrainStatus{},
+		hoststate.PlannedEnd{},
 		RefusalError{},
 		admission.Capacity{},
 		relay.ServerStatus{},
@@ -59,7 +60,7 @@ func TestWhatIsShownIsOfTheSets(t *testing.T) {
 	defer r.close()
 	r.watch(h)
 	r.playing(t, 5)
-	h.host.Drain(DrainOrder{Deadline: time.Minute})
+	h.host.Drain(hoststate.DrainOrder{Deadline: time.Minute})
 	h.host.Resume()
 	s, err := h.Session(r.id)
 	if err != nil {

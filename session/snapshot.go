@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"wavryhost/adapt"
+	"wavryhost/session/hoststate"
 )
 
 // Snapshot is what the control API shows of one session. Here and in the types below `doc` describes a field in the
@@ -16,21 +17,21 @@ type Snapshot struct {
 	ExternalID string            `json:"external_id,omitempty" doc:"The client's own ID of the session."`
 	Labels     map[string]string `json:"labels,omitempty" doc:"The client's labels of the session."`
 
-	State       string      `json:"state" set:"SessionState" doc:"State of the connection."`
-	Created     time.Time   `json:"created" doc:"When the session was created."`
-	Connected   time.Time   `json:"connected,omitzero" doc:"When the session connected for the first time."`
-	Remote      string      `json:"remote,omitempty" doc:"Address from which the offer came."`
-	UserAgent   string      `json:"user_agent,omitempty" doc:"User-Agent of the offer, shortened."`
-	Subject     string      `json:"subject,omitempty" doc:"Owner: name of the client that opened the session."`
-	Credential  string      `json:"credential,omitempty" set:"Credential" doc:"Kind of credential that opened the session. Subjects are names within one kind and one issuer."`
-	Issuer      string      `json:"issuer,omitempty" doc:"Issuer of the grant or certificate."`
-	Role        string      `json:"role" set:"Role" doc:"Role of the viewer."`
-	Reservation string      `json:"reservation,omitempty" doc:"ID of the used reservation."`
-	Expires     time.Time   `json:"expires,omitzero" doc:"When the session's grant expires and ends it."`
-	Ending      *PlannedEnd `json:"ending,omitempty" doc:"The planned end of the session, because the host drains; absent if none is planned."`
-	Moving      bool        `json:"moving" doc:"Another daemon of this host has taken over: the viewer should open a new session that replaces this one (POST /whep/{display}?replaces=ID)."`
-	Path        string      `json:"path,omitempty" set:"Path" doc:"Path of the media: direct or relay; missing before ICE has selected a candidate pair."`
-	Protocol    string      `json:"protocol,omitempty" set:"Protocol" doc:"Protocol of the media between the host and the viewer, or the host's own relay."`
+	State       string                `json:"state" set:"SessionState" doc:"State of the connection."`
+	Created     time.Time             `json:"created" doc:"When the session was created."`
+	Connected   time.Time             `json:"connected,omitzero" doc:"When the session connected for the first time."`
+	Remote      string                `json:"remote,omitempty" doc:"Address from which the offer came."`
+	UserAgent   string                `json:"user_agent,omitempty" doc:"User-Agent of the offer, shortened."`
+	Subject     string                `json:"subject,omitempty" doc:"Owner: name of the client that opened the session."`
+	Credential  string                `json:"credential,omitempty" set:"Credential" doc:"Kind of credential that opened the session. Subjects are names within one kind and one issuer."`
+	Issuer      string                `json:"issuer,omitempty" doc:"Issuer of the grant or certificate."`
+	Role        string                `json:"role" set:"Role" doc:"Role of the viewer."`
+	Reservation string                `json:"reservation,omitempty" doc:"ID of the used reservation."`
+	Expires     time.Time             `json:"expires,omitzero" doc:"When the session's grant expires and ends it."`
+	Ending      *hoststate.PlannedEnd `json:"ending,omitempty" doc:"The planned end of the session, because the host drains; absent if none is planned."`
+	Moving      bool                  `json:"moving" doc:"Another daemon of this host has taken over: the viewer should open a new session that replaces this one (POST /whep/{display}?replaces=ID)."`
+	Path        string                `json:"path,omitempty" set:"Path" doc:"Path of the media: direct or relay; missing before ICE has selected a candidate pair."`
+	Protocol    string                `json:"protocol,omitempty" set:"Protocol" doc:"Protocol of the media between the host and the viewer, or the host's own relay."`
 
 	MayControl bool `json:"may_control" doc:"The session's input is accepted while no other session controls the display."`
 	Control    bool `json:"control" doc:"The session controls the display."`

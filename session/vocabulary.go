@@ -25,37 +25,6 @@ const (
 
 var displayFaults = []string{DisplaySlow, DisplayUnusable}
 
-// The states of the host. The first state that applies is shown.
-const (
-	hostDraining  = "draining"
-	hostCordoned  = "cordoned"
-	hostDegraded  = "degraded"
-	hostProbation = "probation"
-	hostActive    = "active"
-)
-
-var hostStates = []string{hostDraining, hostCordoned, hostDegraded, hostProbation, hostActive}
-
-// The reasons of the host's state, beside what makes it degraded.
-const (
-	stateStarted   = "started"
-	stateStopping  = "stopping"
-	stateRequested = "requested"
-	stateRecovered = "recovered"
-	stateProved    = "proved"
-	stateExpired   = "expired" // the time of the cordon is over
-)
-
-var stateReasons = []string{stateStarted, stateStopping, stateRequested, stateRecovered, stateProved, stateExpired}
-
-// Why a cordon ended.
-const (
-	cordonRequested = "requested"
-	cordonExpired   = "expired"
-)
-
-var cordonEnds = []string{cordonRequested, cordonExpired}
-
 // The encoding that a session moves to: a faster or slower one, or one of another display.
 const (
 	encodingFaster  = "faster"
@@ -152,14 +121,6 @@ var undeliveredReasons = []string{
 	undeliveredNoPicture, undeliveredUnpacked, undeliveredUnsent,
 	undeliveredNoFeedback, undeliveredRequests,
 }
-
-// Why the planned end of a session is announced.
-const (
-	endingPlanned   = "planned"
-	endingPostponed = "postponed"
-)
-
-var endingReasons = []string{endingPlanned, endingPostponed}
 
 // The outcomes of a change of the configuration.
 const (

@@ -9,18 +9,18 @@ import (
 	"testing"
 	"time"
 
-	"wavryhost/session"
+	"wavryhost/session/hoststate"
 )
 
 // ordersContract is a file of orders as the last release wrote it. A daemon must understand it after an upgrade.
 const ordersContract = "../../testdata/contracts/state/orders.json"
 
 // recordedOrders is what that file means.
-func recordedOrders() session.Orders {
+func recordedOrders() hoststate.Orders {
 	at := time.Date(2026, 11, 29, 10, 0, 0, 0, time.UTC)
-	return session.Orders{
-		Cordon: &session.CordonStatus{Owner: "ann", Note: "new fan", Begun: at, Until: at.Add(time.Hour)},
-		Drain: &session.DrainStatus{
+	return hoststate.Orders{
+		Cordon: &hoststate.CordonStatus{Owner: "ann", Note: "new fan", Begun: at, Until: at.Add(time.Hour)},
+		Drain: &hoststate.DrainStatus{
 			Policy: "move", Owner: "bob", Note: "update", Begun: at, Deadline: at.Add(time.Hour),
 			Done:    at.Add(time.Minute),
 			AtStart: 3, Left: 2, Asked: 1,

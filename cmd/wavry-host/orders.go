@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 
-	"wavryhost/session"
 	"wavryhost/session/api/durable"
+	"wavryhost/session/hoststate"
 )
 
 // ordersFile is the file, in the state folder, of what operators have ordered of the host: cordon and drain.
@@ -14,10 +14,10 @@ const ordersFile = "orders.json"
 
 // ordersOf returns what was ordered of the daemon before, and the function that keeps it for the next one. A file that
 // cannot be read or understood is reported, and the host takes sessions; the next order replaces the file.
-func ordersOf(env []string, log *slog.Logger) (session.Orders, func(session.Orders) error) {
+func ordersOf(env []string, log *slog.Logger) (hoststate.Orders, func(hoststate.Orders) error) {
 	path := inState(ordersFile, env)
 	if path == "" {
-		return session.Orders{}, func(session.Orders) error {
+		return hoststate.Orders{}, func(hoststate.Orders) error {
 			return errors.New("there is no state folder: set HOME or XDG_STATE_HOME")
 		}
 	}
@@ -27,17 +27,17 @@ func ordersOf(env []string, log *slog.Logger) (session.Orders, func(session.Orde
 		log.Error("cordon and drain of the daemon before are unknown: the host takes sessions", "err", err,
 			"remedy", "give the order again: wavry-host cordon, or wavry-host drain")
 	}
-	return s, func(s session.Orders) error { return writeStateFile(path, s) }
+	return s, func(s hoststate.Orders) error { return writeStateFile(path, s) }
 }
 
 // readOrders reads the file at path, which may be missing.
-func readOrders(path string) (session.Orders, error) {
-	var s session.Orders
+func readOrders(path string) (hoststate.Orders, error) {
+	var s hoststate.Orders
 	if err := readStateFile(path, &s); err != nil {
-		return session.Orders{}, err
+		return hoststate.Orders{}, err
 	}
 	if err := s.Validate(); err != nil {
-		return session.Orders{}, fmt.Errorf("%s is not understood: %w", path, err)
+		return hoststate.Orders{}, fmt.Errorf("%s is not understood: %w", path, err)
 	}
 	return s, nil
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"wavryhost/session"
+	"wavryhost/session/hoststate"
 )
 
 // The file keeps a cordon and a drain for the next daemon. A missing file is no error.
@@ -20,9 +20,9 @@ func TestOrdersAreKeptInAFile(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 	at := time.Now().Round(time.Second)
-	want := session.Orders{
-		Cordon: &session.CordonStatus{Owner: "ann", Note: "fan", Begun: at, Until: at.Add(time.Hour)},
-		Drain:  &session.DrainStatus{Policy: "move", Begun: at, Note: "update"},
+	want := hoststate.Orders{
+		Cordon: &hoststate.CordonStatus{Owner: "ann", Note: "fan", Begun: at, Until: at.Add(time.Hour)},
+		Drain:  &hoststate.DrainStatus{Policy: "move", Begun: at, Note: "update"},
 	}
 	if err := keep(want); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestOrdersAreKeptInAFile(t *testing.T) {
 		got.Drain.Policy != "move" {
 		t.Errorf("got %+v", got)
 	}
-	if err := keep(session.Orders{}); err != nil {
+	if err := keep(hoststate.Orders{}); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := ordersOf(env, log); got.Cordon != nil || got.Drain != nil {
@@ -68,7 +68,7 @@ func TestOrdersThatAreBroken(t *testing.T) {
 				!strings.Contains(said.String(), path) || !strings.Contains(said.String(), "remedy=") {
 				t.Errorf("got %+v, log %q", s, said.String())
 			}
-			if err := keep(session.Orders{}); err != nil {
+			if err := keep(hoststate.Orders{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -76,7 +76,7 @@ func TestOrdersThatAreBroken(t *testing.T) {
 	file := write(t, "file", "")
 	for _, env := range [][]string{nil, {"STATE_DIRECTORY=" + file}} {
 		_, keep := ordersOf(env, slog.New(slog.DiscardHandler))
-		if err := keep(session.Orders{}); err == nil {
+		if err := keep(hoststate.Orders{}); err == nil {
 			t.Errorf("%v: an order that cannot be kept is not refused", env)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"wavryhost/cmd/wavry-host/selfprobe"
 	"wavryhost/session"
 	"wavryhost/session/api"
+	"wavryhost/session/hoststate"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -33,10 +34,10 @@ func TestProbedDisplay(t *testing.T) {
 		},
 		"no display": {session.Host{}, ""},
 		"a cordoned host": {
-			session.Host{Cordon: &session.CordonStatus{}, Displays: []session.DisplayInfo{d("a", "idle", 0)}}, "",
+			session.Host{Cordon: &hoststate.CordonStatus{}, Displays: []session.DisplayInfo{d("a", "idle", 0)}}, "",
 		},
 		"a draining host": {
-			session.Host{Drain: &session.DrainStatus{}, Displays: []session.DisplayInfo{d("a", "idle", 0)}}, "",
+			session.Host{Drain: &hoststate.DrainStatus{}, Displays: []session.DisplayInfo{d("a", "idle", 0)}}, "",
 		},
 	} {
 		if got := probed(c.host); got != c.want {

@@ -19,6 +19,7 @@ import (
 	"wavryhost/session/api/edge"
 	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/hoststate"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -394,7 +395,7 @@ func TestHealth(t *testing.T) {
 		{"active", func(*session.Host) {}, nil},
 		{"degraded still serves", func(h *session.Host) { h.State = "degraded" }, nil},
 		{"draining", func(h *session.Host) { h.State = "draining" }, []any{"draining"}},
-		{"cordoned", func(h *session.Host) { h.Cordon = new(session.CordonStatus) }, []any{"cordoned"}},
+		{"cordoned", func(h *session.Host) { h.Cordon = new(hoststate.CordonStatus) }, []any{"cordoned"}},
 		{"no display", func(h *session.Host) { h.Displays = nil }, []any{"no_display"}},
 		{
 			"lost display", func(h *session.Host) { h.Displays = []session.DisplayInfo{{State: "lost"}} },

@@ -11,6 +11,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/peer"
 )
 
@@ -29,7 +30,7 @@ var known = []struct {
 	{session.ErrFull, problem.Full, true},
 	{peer.ErrTooOften, problem.TooManyRequests, true},
 	{session.ErrDraining, problem.Draining, true},
-	{session.ErrNotPostponable, problem.NotPostponable, false},
+	{hoststate.ErrNotPostponable, problem.NotPostponable, false},
 	{peer.ErrNoNetwork, problem.NoNetwork, true},
 	{peer.ErrStale, problem.StaleETag, false},
 	{peer.ErrNoMatch, problem.PreconditionRequired, false},

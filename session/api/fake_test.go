@@ -18,6 +18,7 @@ import (
 	"wavryhost/session"
 	"wavryhost/session/admission"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/peer"
 	"wavryhost/session/relay"
 
@@ -214,17 +215,17 @@ func (m *fakeManager) Host() session.Host {
 	return m.state
 }
 
-func (m *fakeManager) Drain(o session.DrainOrder) session.DrainStatus {
+func (m *fakeManager) Drain(o hoststate.DrainOrder) hoststate.DrainStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.drained = append(m.drained, o.Deadline)
-	return session.DrainStatus{}
+	return hoststate.DrainStatus{}
 }
 
-func (m *fakeManager) Cordon(o session.CordonOrder) session.CordonStatus {
+func (m *fakeManager) Cordon(o hoststate.CordonOrder) hoststate.CordonStatus {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state.Cordon = &session.CordonStatus{Owner: o.Owner, Note: o.Note, Begun: time.Now()}
+	m.state.Cordon = &hoststate.CordonStatus{Owner: o.Owner, Note: o.Note, Begun: time.Now()}
 	if o.For > 0 {
 		m.state.Cordon.Until = m.state.Cordon.Begun.Add(o.For)
 	}
@@ -237,17 +238,17 @@ func (m *fakeManager) Uncordon() {
 	m.state.Cordon = nil
 }
 
-func (m *fakeManager) Draining() (session.DrainStatus, bool) {
+func (m *fakeManager) Draining() (hoststate.DrainStatus, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return session.DrainStatus{Policy: "wait", Left: 1}, m.obliging || len(m.drained) > m.resumed
+	return hoststate.DrainStatus{Policy: "wait", Left: 1}, m.obliging || len(m.drained) > m.resumed
 }
 
 func (m *fakeManager) Postpone(_ string, by time.Duration) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if by > m.postponable && !m.obliging {
-		return session.ErrNotPostponable
+		return hoststate.ErrNotPostponable
 	}
 	m.postponed = append(m.postponed, by)
 	return nil

@@ -16,6 +16,7 @@ import (
 	"wavryhost/session/api/grant"
 	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/hoststate"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -221,8 +222,8 @@ func (h host) drain(w http.ResponseWriter, r *http.Request) error {
 	if err := h.read(w, r, &in, false); err != nil {
 		return err
 	}
-	o := session.DrainOrder{Deadline: in.deadline(), Owner: ownerOf(r), Note: in.Note}
-	for _, p := range session.DrainPolicies() {
+	o := hoststate.DrainOrder{Deadline: in.deadline(), Owner: ownerOf(r), Note: in.Note}
+	for _, p := range hoststate.DrainPolicies() {
 		if p.String() == in.Policy {
 			o.Policy = p
 		}
@@ -259,7 +260,7 @@ func (h host) cordon(w http.ResponseWriter, r *http.Request) error {
 	if err := h.read(w, r, &in, true); err != nil {
 		return err
 	}
-	h.mgr.Cordon(session.CordonOrder{
+	h.mgr.Cordon(hoststate.CordonOrder{
 		Owner: ownerOf(r), Note: in.Note, For: time.Duration(in.DurationSeconds * float64(time.Second)),
 	})
 	return content.WriteJSON(w, http.StatusOK, h.describe(r))

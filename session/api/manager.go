@@ -7,6 +7,7 @@ import (
 
 	"wavryhost/session"
 	"wavryhost/session/admission"
+	"wavryhost/session/hoststate"
 	"wavryhost/session/relay"
 )
 
@@ -32,10 +33,10 @@ type hostManager interface {
 	Capacity(profiles ...admission.Profile) []admission.Capacity
 	Resize(ctx context.Context, r session.Resize) error
 	SetProbation(on bool)
-	Drain(o session.DrainOrder) session.DrainStatus
-	Draining() (session.DrainStatus, bool)
+	Drain(o hoststate.DrainOrder) hoststate.DrainStatus
+	Draining() (hoststate.DrainStatus, bool)
 	Resume()
-	Cordon(o session.CordonOrder) session.CordonStatus
+	Cordon(o hoststate.CordonOrder) hoststate.CordonStatus
 	Uncordon()
 	RetryAfter() time.Duration
 }

@@ -5,6 +5,7 @@ import (
 	"wavryhost/session/api/content"
 	"wavryhost/session/api/openapi"
 	"wavryhost/session/api/problem"
+	"wavryhost/session/hoststate"
 )
 
 func hostRoutes(h host) []route {
@@ -52,7 +53,7 @@ func hostRoutes(h host) []route {
 		}),
 		authed("GET", "/v1/drain", h.drainStatus, openapi.Operation{
 			ID: "getDrain", Tag: openapi.TagControl, Summary: "Progress of the drain",
-			Answers: []openapi.Answer{openapi.JSON(200, session.DrainStatus{}, "The drain.")},
+			Answers: []openapi.Answer{openapi.JSON(200, hoststate.DrainStatus{}, "The drain.")},
 			Codes:   []problem.Code{problem.NotDraining},
 		}),
 		authed("PUT", "/v1/drain", h.drain, openapi.Operation{

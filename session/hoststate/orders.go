@@ -1,4 +1,4 @@
-package session
+package hoststate
 
 import (
 	"errors"
@@ -8,6 +8,9 @@ import (
 
 	"wavryhost/session/enum"
 )
+
+// ErrNotPostponable means that the end of a session is not planned, or cannot be postponed further.
+var ErrNotPostponable = errors.New("hoststate: end cannot be postponed")
 
 // DrainPolicy is what a drain does with existing sessions.
 type DrainPolicy uint8
@@ -42,7 +45,7 @@ type DrainOrder struct {
 	// DrainMove, and ends sessions at once with DrainEnd.
 	Deadline time.Duration
 	// Postpone is for how long in total a viewer may postpone the end of its session, also beyond the deadline. nil
-	// takes Config.DrainPostpone.
+	// takes Settings.DrainPostpone.
 	Postpone *time.Duration
 	// Owner is who orders it, Note the reason for people.
 	Owner, Note string
@@ -98,14 +101,14 @@ type Orders struct {
 // Validate returns an error that names what is not understood.
 func (s Orders) Validate() error {
 	if s.Cordon != nil && s.Cordon.Begun.IsZero() {
-		return errors.New("session: the cordon has no beginning")
+		return errors.New("the cordon has no beginning")
 	}
 	if d := s.Drain; d != nil {
 		if d.Begun.IsZero() {
-			return errors.New("session: the drain has no beginning")
+			return errors.New("the drain has no beginning")
 		}
-		if !slices.Contains(words(DrainPolicies()), d.Policy) {
-			return fmt.Errorf("session: the drain has the policy %.40q", d.Policy)
+		if !slices.ContainsFunc(DrainPolicies(), func(p DrainPolicy) bool { return p.String() == d.Policy }) {
+			return fmt.Errorf("the drain has the policy %.40q", d.Policy)
 		}
 	}
 	return nil
