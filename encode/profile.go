@@ -48,11 +48,25 @@ type Profile struct {
 	// Finest is the smallest quantizer of a picture, on the codec's scale. A finer one looks the same and takes more
 	// bits. 0 leaves it to the codec.
 	Finest int
+	// Least is the smallest share of the rate of which the encoder makes a picture. A lower rate takes fewer pictures.
+	Least Share
 	// Variants are settings for drivers that differ. The trial takes the first that works. None means one without
 	// further settings.
 	Variants []Variant
 	// Variant is the variant in use; see In.
 	Variant int
+}
+
+// Share is a number of bits for a picture, which depends on its size. The zero value is none.
+type Share struct{ Bits, PerPixel float64 }
+
+// Pictures returns how many pictures of a size a rate in bits per second has room for, from 1 to most.
+func (s Share) Pictures(bitsPerSecond, width, height, most int) int {
+	least := s.Bits + s.PerPixel*float64(width*height)
+	if least <= 0 {
+		return most
+	}
+	return max(1, min(most, int(float64(bitsPerSecond)/least)))
 }
 
 // Variant is a way to use an encoder.

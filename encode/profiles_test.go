@@ -91,3 +91,18 @@ func TestHighestProfileOfADecoder(t *testing.T) {
 		t.Error("an encoder of one profile names another one")
 	}
 }
+
+// A rate has room for as many pictures as get their share.
+func TestPicturesOfARate(t *testing.T) {
+	s := encode.Share{Bits: 1000, PerPixel: 0.01}
+	for _, c := range []struct{ rate, most, want int }{
+		{102_160, 60, 10}, {102_159, 60, 9}, {1, 60, 1}, {1e9, 60, 60}, {1e9, 240, 240},
+	} {
+		if got := s.Pictures(c.rate, 1280, 720, c.most); got != c.want {
+			t.Errorf("%d bit/s have room for %d pictures of at most %d; want %d", c.rate, got, c.most, c.want)
+		}
+	}
+	if got := (encode.Share{}).Pictures(1, 7680, 4320, 60); got != 60 {
+		t.Errorf("without a least share %d pictures; want 60", got)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"log/slog"
 	"math"
 	"os"
 	"testing"
@@ -152,5 +153,49 @@ func TestTextTakesNoMoreThanItNeeds(t *testing.T) {
 				t.Errorf("%d kbit/s, and %d without a bound; it bounds nothing", p.rate/1000, free.rate/1000)
 			}
 		})
+	}
+}
+
+// Where pictures get the least share, a page appears and gets better. With half of it, x264 makes blank pictures.
+func TestLeastShareMakesPictures(t *testing.T) {
+	const fps, seconds = 60, 3
+	x264, _ := encode.FindProfile("libx264")
+	after := func(rows int, shares float64) float64 {
+		page := terminal(t, rows*16/9, rows)
+		least := x264.Least.Bits + x264.Least.PerPixel*float64(page.Width*page.Height)
+		e := open(t, New(x264, slog.New(slog.DiscardHandler)), encode.Params{
+			Width: page.Width, Height: page.Height, FPS: fps, BitsPerSecond: int(shares * least * fps),
+		})
+		d, err := newDecoder(encode.CodecH264)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.free()
+		db := 0.0
+		for n := range fps * seconds {
+			f := page
+			if n > 0 {
+				f = nil
+			}
+			unit, err := e.Encode(f, encode.Order{Time: page.Time.Add(time.Duration(n) * time.Second / fps)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := d.decode(unit.Data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if db, err = lumaPSNR(got, converterOf(e)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return db
+	}
+	for _, rows := range []int{180, 360, 540, 720, 1080} {
+		least, half := after(rows, 1), after(rows, 0.5)
+		t.Logf("%d rows: %.1f dB, %.1f with half of the least share", rows, least, half)
+		if least < 30 {
+			t.Errorf("%d rows: %.1f dB after %d s with the least share; want 30", rows, least, seconds)
+		}
 	}
 }

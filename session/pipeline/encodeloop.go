@@ -108,7 +108,7 @@ func (l *encodeLoop) targets(subs []*subscription) target {
 	to.rate, to.fps = max(to.rate, 1000), max(to.fps, 1)
 	if l.encoder.source.X > 0 {
 		p := l.encoder.sizeFor(to, l.encoder.limits())
-		to.fps = to.limits.Rate(p.X, p.Y, to.fps)
+		to.fps = l.encoder.affordable(to.rate, p, to.limits.Rate(p.X, p.Y, to.fps))
 	}
 	return to
 }

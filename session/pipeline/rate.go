@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"image"
 	"time"
 
 	"wavryhost/encode"
@@ -19,6 +20,23 @@ const (
 // share returns the bits that the encoder may use for a picture. It is all that an encoder takes from a bitrate and a
 // frame rate: its buffer holds one share, and it spends the rate by the picture.
 func (a *activeEncoder) share() int { return a.rate / max(a.rateFPS, 1) }
+
+// fpsStep is the step of frame rates that a rate can afford, so that a rate that moves seldom changes them.
+const fpsStep = 5
+
+// affordable returns the frame rate, up to fps, at which each picture of a size gets enough bits for the encoder to
+// make one.
+func (a *activeEncoder) affordable(rate int, size image.Point, fps int) int {
+	f := a.expected()
+	if f == nil {
+		return fps
+	}
+	n := f.Profile().Least.Pictures(rate, size.X, size.Y, fps)
+	if n == fps || n <= fpsStep {
+		return n
+	}
+	return n / fpsStep * fpsStep
+}
 
 // reprice reports whether the encoder should be told another rate. first reports whether its first picture is next.
 // Each controller holds back its own targets by the price. But the lowest of several changes with each of them, and

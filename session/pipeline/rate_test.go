@@ -132,6 +132,34 @@ func TestFrameRateAloneReachesAnEncoderWithAPrice(t *testing.T) {
 	}
 }
 
+// A rate that is too low for all pictures takes fewer of them, in steps, so that the encoder can make each.
+func TestLowRateTakesFewerPictures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		least := encode.Share{Bits: 1000, PerPixel: 0.01}
+		r := openRig(t, 60, encodetest.New(encodetest.Config{Profile: encode.Profile{Least: least}}))
+		r.screen.Resize(1280, 720)
+		v := newFakeViewer()
+		v.subscribe(r.encodings.list[0])
+		move(r.screen, time.Second)
+		for _, c := range []struct{ rate, fps int }{
+			{2_000_000, 60}, {620_000, 60}, {600_000, 55}, {300_000, 25}, {290_000, 25}, {40_000, 3}, {10_000, 1},
+			{2_000_000, 60},
+		} {
+			v.set(func(d *Demand) { d.BitsPerSecond = c.rate })
+			move(r.screen, 2*time.Second)
+			before, _ := v.got()
+			move(r.screen, 2*time.Second)
+			if n := len(v.pictures(before)); n < 2*c.fps-2 || n > 2*c.fps+2 {
+				t.Errorf("at %d bit/s %d pictures in two seconds; want %d", c.rate, n, 2*c.fps)
+			}
+			if got := v.last(); got.FPS != c.fps {
+				t.Errorf("at %d bit/s the viewer was told %d pictures a second; want %d", c.rate, got.FPS, c.fps)
+			}
+		}
+		r.close(t)
+	})
+}
+
 func rateRatioMean(t *testing.T, reg *prometheus.Registry) float64 {
 	t.Helper()
 	families, err := reg.Gather()

@@ -8,13 +8,21 @@ import (
 	"wavryhost/encode"
 )
 
-// limits returns the sizes that the open encoder supports, or else the encoder that would be opened.
-func (a *activeEncoder) limits() encode.Limits {
+// expected returns the factory of the open encoder, or else of the one that would be opened, nil if there is none.
+func (a *activeEncoder) expected() encode.Factory {
 	if a.open != nil {
-		return a.of.encoders.limits(a.factory)
+		return a.factory
 	}
 	if order := a.of.encoders.order(time.Now(), a.of.format); len(order) > 0 {
-		return a.of.encoders.limits(order[0])
+		return order[0]
+	}
+	return nil
+}
+
+// limits returns the sizes that the expected encoder supports.
+func (a *activeEncoder) limits() encode.Limits {
+	if f := a.expected(); f != nil {
+		return a.of.encoders.limits(f)
 	}
 	return encode.Limits{}
 }
