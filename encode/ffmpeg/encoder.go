@@ -46,6 +46,7 @@ type encoder struct {
 	params  encode.Params // with the rates in force
 	openFPS int           // the frame rate that the open codec uses for its shares
 	ration  ration        // for encoders that need it
+	surplus surplus       // for encoders that leave some of their rate
 
 	converter *converter
 	surface   *surface // nil for encoders that accept pictures in main memory
@@ -168,8 +169,9 @@ func setOption(c *astiav.CodecContext, name, value string) error {
 // each picture to its share of the rate. The codec distributes its rate by the frame rate of its opening. So a lower
 // frame rate is set as a higher rate, and each of the fewer pictures gets its larger share.
 func (e *encoder) applyRate() {
-	perFrame := int64(e.params.BitsPerSecond / e.params.FPS)
-	rate := int64(e.params.BitsPerSecond) * int64(e.openFPS) / int64(e.params.FPS)
+	total := e.surplus.request(int64(e.params.BitsPerSecond))
+	perFrame := total / int64(e.params.FPS)
+	rate := total * int64(e.openFPS) / int64(e.params.FPS)
 	e.context.SetBitRate(rate)
 	e.context.SetRateControlMaxRate(rate)
 	if e.profile.RateByTime {
@@ -271,6 +273,10 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 	}
 	isKey = e.packet.flags&C.AV_PKT_FLAG_KEY != 0
 	e.ration.took(8 * int(e.packet.size))
+	shares := 8 * float64(e.packet.size) * float64(e.params.FPS) / float64(e.params.BitsPerSecond)
+	if e.fills() && !isKey && e.surplus.took(shares) {
+		e.applyRate()
+	}
 	data = C.GoBytes(unsafe.Pointer(e.packet.data), e.packet.size)
 	return data, isKey, e.profile.Format.QP(float64(quality) / qpScale), nil
 }
@@ -367,6 +373,11 @@ func (e *encoder) deal() {
 		return
 	}
 	e.applyRate()
+}
+
+// fills reports whether the encoder leaves some of its rate, and can be asked for more at no price.
+func (e *encoder) fills() bool {
+	return e.profile.Price == encode.PriceFree && !e.profile.Hardware && !e.profile.RateByTime
 }
 
 // shares returns how many pictures' bits a keyframe may use. A device takes too long to open for a larger keyframe.

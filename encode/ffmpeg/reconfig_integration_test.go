@@ -64,3 +64,30 @@ func TestX264IsTunedForItsContent(t *testing.T) {
 		t.Errorf("log: %s", log.String())
 	}
 }
+
+// x264 uses its rate where the content needs it, and no picture takes much more than its share.
+func TestX264UsesItsRate(t *testing.T) {
+	const width, height, fps, rate = 640, 360, 60, 1_000_000
+	x264, _ := encode.FindProfile("libx264")
+	e := open(t, New(x264, slog.New(slog.DiscardHandler)), encode.Params{
+		Width: width, Height: height, FPS: fps, BitsPerSecond: rate,
+	})
+	film := scene{draw: film(width, height)}
+	pix, start, bits := make([]byte, 4*width*height), time.Now(), 0
+	for n := range 4 * fps {
+		unit, err := e.Encode(film.frame(pix, width, height, n, start), encode.Order{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n < 2*fps {
+			continue
+		}
+		bits += 8 * len(unit.Data)
+		if share := float64(8*len(unit.Data)*fps) / rate; share > 1.3 {
+			t.Errorf("picture %d takes %.2f shares", n, share)
+		}
+	}
+	if used := float64(bits) / (2 * rate); used < 0.93 || used > 1.02 {
+		t.Errorf("two seconds of film take %.3f of the rate; want 0.97", used)
+	}
+}
