@@ -258,7 +258,7 @@ func (k *card) erase(c *canvas, n uint64) {
 // draw draws the moving parts of a frame over the background.
 func (k *card) draw(c *canvas, n uint64, at time.Time) {
 	l := k.layout(n)
-	k.drawCode(c, Code{Frame: n, Time: at})
+	Code{Frame: n, Time: at}.draw(c, &k.bits)
 	k.drawPanel(c, n)
 	c.text(l[partClock].Min, at.UTC().AppendFormat(k.text[:0], "15:04:05.000"), k.scale, bright)
 	c.text(l[partCount].Min, k.countText(n), k.scale, accent)
@@ -276,20 +276,6 @@ func (k *card) countText(n uint64) []byte {
 		s[i], n = byte('0'+n%10), n/10
 	}
 	return s
-}
-
-func (k *card) drawCode(c *canvas, code Code) {
-	code.put(&k.bits)
-	for row := range CodeRows {
-		for column := range CodeColumns {
-			colour := black
-			if cell(&k.bits, column, row) {
-				colour = white
-			}
-			c.fill(image.Rect(column*c.width/CodeColumns, row*c.height/CodeGrid,
-				(column+1)*c.width/CodeColumns, (row+1)*c.height/CodeGrid), colour)
-		}
-	}
 }
 
 // drawPanel moves the texture through the panel.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"image"
 	"time"
 )
 
@@ -44,6 +45,26 @@ func (c Code) put(b *[codeBytes]byte) {
 	binary.BigEndian.PutUint16(b[4:], uint16(ms>>32))
 	binary.BigEndian.PutUint32(b[6:], uint32(ms))
 	binary.BigEndian.PutUint32(b[codeBody:], crc32.ChecksumIEEE(b[:codeBody]))
+}
+
+// Draw draws the strip into a picture of four bytes per pixel in the order B, G, R, X, with rows stride bytes apart.
+func (c Code) Draw(pix []byte, stride, width, height int) {
+	c.draw(&canvas{pix: pix, stride: stride, width: width, height: height}, new([codeBytes]byte))
+}
+
+// draw draws the strip. It uses bits meanwhile.
+func (c Code) draw(to *canvas, bits *[codeBytes]byte) {
+	c.put(bits)
+	for row := range CodeRows {
+		for column := range CodeColumns {
+			colour := black
+			if cell(bits, column, row) {
+				colour = white
+			}
+			to.fill(image.Rect(column*to.width/CodeColumns, row*to.height/CodeGrid,
+				(column+1)*to.width/CodeColumns, (row+1)*to.height/CodeGrid), colour)
+		}
+	}
 }
 
 // cell reports whether a cell of the strip is white.

@@ -276,10 +276,9 @@ func TestCodeRoundTrips(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 200 {
 		width, height := minWidth+random.IntN(600), minHeight+random.IntN(600)
-		k := card{width: width, height: height}
 		c := newCanvas(width, height)
 		want := Code{Frame: uint64(random.Uint32()), Time: time.UnixMilli(random.Int64N(1 << 48))}
-		k.drawCode(&c, want)
+		want.Draw(c.pix, c.stride, c.width, c.height)
 		if got, err := Decode(c.pix, c.stride, width, height); err != nil || got != want {
 			t.Fatalf("at %dx%d: %+v, %v; want %+v", width, height, got, err, want)
 		}
@@ -288,9 +287,8 @@ func TestCodeRoundTrips(t *testing.T) {
 
 // What is no code is not taken for one.
 func TestNoCode(t *testing.T) {
-	k := card{width: 320, height: 180}
 	c := newCanvas(320, 180)
-	k.drawCode(&c, Code{Frame: 5, Time: time.UnixMilli(1)})
+	Code{Frame: 5, Time: time.UnixMilli(1)}.Draw(c.pix, c.stride, c.width, c.height)
 	damaged := newCanvas(320, 180)
 	copy(damaged.pix, c.pix)
 	damaged.fill(image.Rect(100, 10, 110, 15), 0xffffff)
@@ -365,9 +363,8 @@ func BenchmarkNext(b *testing.B) {
 }
 
 func FuzzDecode(f *testing.F) {
-	k := card{width: minWidth, height: minHeight}
 	c := newCanvas(minWidth, minHeight)
-	k.drawCode(&c, Code{Frame: 1, Time: time.UnixMilli(1 << 40)})
+	Code{Frame: 1, Time: time.UnixMilli(1 << 40)}.Draw(c.pix, c.stride, c.width, c.height)
 	f.Add(c.pix, c.stride, minWidth, minHeight)
 	f.Add([]byte{1, 2, 3}, 640, 320, 180)
 	f.Fuzz(func(t *testing.T, pix []byte, stride, width, height int) {
@@ -377,8 +374,8 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		// What was read is a code: drawn again, it reads the same.
-		k, c := card{width: minWidth, height: minHeight}, newCanvas(minWidth, minHeight)
-		k.drawCode(&c, code)
+		c := newCanvas(minWidth, minHeight)
+		code.Draw(c.pix, c.stride, c.width, c.height)
 		if again, err := Decode(c.pix, c.stride, c.width, c.height); err != nil || again != code {
 			t.Errorf("%+v is read as %+v, %v", code, again, err)
 		}
