@@ -32,7 +32,9 @@ var rooms = map[string][]string{
 
 	"wavryhost/encode":            {"capture", "platform/child"},
 	"wavryhost/encode/encodetest": {"capture", "encode"},
-	"wavryhost/encode/ffmpeg":     {"capture", "encode"},
+
+	"wavryhost/encode/encodetest/scene": {"capture"},
+	"wavryhost/encode/ffmpeg":           {"capture", "encode"},
 
 	"wavryhost/encode/ffmpeg/standin": {},
 
@@ -341,6 +343,7 @@ var drivers = map[string][]string{
 	"log":                                          nil,
 	"wavryhost/capture/capturetest":                nil,
 	"wavryhost/encode/encodetest":                  nil,
+	"wavryhost/encode/encodetest/scene":            nil,
 	"wavryhost/platform/guesttest":                 nil,
 	"wavryhost/platform/kms/kmstest":               nil,
 	"wavryhost/platform/xproto/xprototest":         nil,

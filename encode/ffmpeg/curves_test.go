@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"wavryhost/encode"
+	"wavryhost/encode/encodetest/scene"
 )
 
 // setting is an encoder with changed options.
@@ -77,7 +78,7 @@ func settings(t testing.TB, text string) (list []setting) {
 }
 
 // measure encodes a scene for some seconds, and scores all but the first.
-func (s setting) measure(t testing.TB, sc scene, width, height, rate, seconds int) (p point) {
+func (s setting) measure(t testing.TB, sc scene.Scene, width, height, rate, seconds int) (p point) {
 	t.Helper()
 	s.params.Width, s.params.Height, s.params.FPS, s.params.BitsPerSecond = width, height, 60, rate
 	enc, err := New(s.profile, slog.New(slog.DiscardHandler)).Open(s.params)
@@ -94,7 +95,7 @@ func (s setting) measure(t testing.TB, sc scene, width, height, rate, seconds in
 	var bits, count, scored int
 	var square float64
 	for n := range 60 * seconds {
-		f := sc.frame(pix, width, height, n, start)
+		f := sc.Frame(pix, width, height, n, start)
 		if len(f.Damage) == 0 && n%6 != 0 { // a still picture is refined, but here less often than by the daemon
 			f.Release()
 			continue
@@ -123,7 +124,7 @@ func (s setting) measure(t testing.TB, sc scene, width, height, rate, seconds in
 		scored++
 		c := converterOf(enc)
 		luma := planeOf(c)
-		p.ssim += ssim(got.data, luma, width, height, width, c.picture.Linesize()[0])
+		p.ssim += scene.SSIM(got.data, luma, width, height, width, c.picture.Linesize()[0])
 		db, err := lumaPSNR(got, c)
 		if err != nil {
 			t.Fatal(err)
@@ -177,8 +178,8 @@ func BenchmarkCurves(b *testing.B) {
 		rates = append(rates, 1000*n)
 	}
 	for b.Loop() {
-		for _, sc := range scenes(b, width, height) {
-			if only := os.Getenv("WAVRY_SCENES"); only != "" && !slices.Contains(strings.Split(only, ","), sc.name) {
+		for _, sc := range scene.All(width, height) {
+			if only := os.Getenv("WAVRY_SCENES"); only != "" && !slices.Contains(strings.Split(only, ","), sc.Name) {
 				continue
 			}
 			curves := make([][]point, len(list))
@@ -193,7 +194,7 @@ func BenchmarkCurves(b *testing.B) {
 					text += fmt.Sprintf(" | %.4f %.1f qp %.1f (%d, %.1f)", p.ssim, p.psnr, p.qp, p.rate/1000, p.worst)
 					took += p.took
 				}
-				b.Logf("%-11s | %-22s%s | %+.0f %% | %.2f ms", sc.name, s.name, text, 100*bits(curves[0], curves[i]),
+				b.Logf("%-11s | %-22s%s | %+.0f %% | %.2f ms", sc.Name, s.name, text, 100*bits(curves[0], curves[i]),
 					(took/time.Duration(len(rates))).Seconds()*1000)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wavryhost/encode"
+	"wavryhost/encode/encodetest/scene"
 )
 
 // An open x264 is tuned for its content without a keyframe, and keeps that when its rate changes.
@@ -24,7 +25,7 @@ func TestX264IsTunedForItsContent(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.free()
-		sc := scene{draw: film(width, height)}
+		film, _ := scene.Find("film", width, height)
 		pix, start := make([]byte, 4*width*height), time.Now()
 		sum := 0.0
 		for n := range 60 {
@@ -37,7 +38,7 @@ func TestX264IsTunedForItsContent(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			unit, err := e.Encode(sc.frame(pix, width, height, n, start), o)
+			unit, err := e.Encode(film.Frame(pix, width, height, n, start), o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +51,7 @@ func TestX264IsTunedForItsContent(t *testing.T) {
 			}
 			if n >= 30 {
 				c := e.(*encoder).converter
-				sum += ssim(got.data, planeOf(c), width, height, width, c.picture.Linesize()[0]) / 30
+				sum += scene.SSIM(got.data, planeOf(c), width, height, width, c.picture.Linesize()[0]) / 30
 			}
 		}
 		return sum
@@ -72,10 +73,10 @@ func TestX264UsesItsRate(t *testing.T) {
 	e := open(t, New(x264, slog.New(slog.DiscardHandler)), encode.Params{
 		Width: width, Height: height, FPS: fps, BitsPerSecond: rate,
 	})
-	film := scene{draw: film(width, height)}
+	film, _ := scene.Find("film", width, height)
 	pix, start, bits := make([]byte, 4*width*height), time.Now(), 0
 	for n := range 4 * fps {
-		unit, err := e.Encode(film.frame(pix, width, height, n, start), encode.Order{})
+		unit, err := e.Encode(film.Frame(pix, width, height, n, start), encode.Order{})
 		if err != nil {
 			t.Fatal(err)
 		}

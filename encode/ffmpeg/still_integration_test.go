@@ -4,42 +4,14 @@ package ffmpeg
 
 import (
 	"fmt"
-	"image"
-	"image/png"
 	"log/slog"
-	"math"
-	"os"
 	"testing"
 	"time"
 
 	"wavryhost/capture"
 	"wavryhost/encode"
+	"wavryhost/encode/encodetest/scene"
 )
-
-// terminal returns a frame of a terminal full of small text, as xterm shows it: the part of a recorded screen that has
-// the size.
-func terminal(t testing.TB, width, height int) *capture.Frame {
-	t.Helper()
-	file, err := os.Open("testdata/page.png")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	page, err := png.Decode(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := newFrame(width, height)
-	for y := range height {
-		for x := range width {
-			r, g, b, _ := page.At(x, y).RGBA()
-			copy(f.Pix[y*f.Stride+4*x:], []byte{byte(b >> 8), byte(g >> 8), byte(r >> 8)})
-		}
-	}
-	f.Damage = []image.Rectangle{f.Bounds()}
-	f.Time = time.Now()
-	return f
-}
 
 // lumaPSNR compares the luma of a decoded picture with that of the converter.
 func lumaPSNR(got picture, want *converter) (float64, error) {
@@ -50,12 +22,7 @@ func lumaPSNR(got picture, want *converter) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	sum, n := 0, got.width*got.height
-	for i := range n {
-		d := int(got.data[i]) - int(pixels[i])
-		sum += d * d
-	}
-	return 10 * math.Log10(255*255*float64(n)/float64(max(sum, 1))), nil
+	return scene.PSNR(got.data, pixels, got.width, got.height, got.width, want.picture.Linesize()[0]), nil
 }
 
 // refined encodes a still page at 60 pictures a second. It returns how many pictures it takes until one has 40 dB, how
@@ -114,7 +81,7 @@ func TestStillPageGetsSharp(t *testing.T) {
 		{vp8(t), 2e6, map[int]int{720: 40, 1080: 40}, 43.5},
 	} {
 		for _, rows := range []int{720, 1080} {
-			page := terminal(t, rows*16/9, rows)
+			page := scene.Terminal(rows*16/9, rows)
 			for _, scale := range []float64{1, 0.75, 0.5} {
 				w, h := int(scale*float64(page.Width))&^1, int(scale*float64(page.Height))&^1
 				name := fmt.Sprintf("%s/%dp/%dx%d", c.factory.Profile().Format, rows, w, h)
@@ -141,7 +108,7 @@ func TestTextTakesNoMoreThanItNeeds(t *testing.T) {
 	for _, name := range []string{"libx264", "libvpx-vp9", "libaom-av1", "libvpx"} {
 		t.Run(name, func(t *testing.T) {
 			profile, _ := encode.FindProfile(name)
-			text := scene{"scroll fast", scrolling(terminal(t, width, height), 16)}
+			text, _ := scene.Find("scroll fast", width, height)
 			p := setting{name: name, profile: profile}.measure(t, text, width, height, rate, 2)
 			if p.rate > rate/4 || p.psnr < 42 {
 				t.Errorf("%d kbit/s with %.1f dB; want %d at most, with 42", p.rate/1000, p.psnr, rate/4000)
@@ -161,7 +128,7 @@ func TestLeastShareMakesPictures(t *testing.T) {
 	const fps, seconds = 60, 3
 	x264, _ := encode.FindProfile("libx264")
 	after := func(rows int, shares float64) float64 {
-		page := terminal(t, rows*16/9, rows)
+		page := scene.Terminal(rows*16/9, rows)
 		least := x264.Least.Bits + x264.Least.PerPixel*float64(page.Width*page.Height)
 		e := open(t, New(x264, slog.New(slog.DiscardHandler)), encode.Params{
 			Width: page.Width, Height: page.Height, FPS: fps, BitsPerSecond: int(shares * least * fps),
@@ -173,9 +140,9 @@ func TestLeastShareMakesPictures(t *testing.T) {
 		defer d.free()
 		db := 0.0
 		for n := range fps * seconds {
-			f := page
-			if n > 0 {
-				f = nil
+			var f *capture.Frame
+			if n == 0 {
+				f = page
 			}
 			unit, err := e.Encode(f, encode.Order{Time: page.Time.Add(time.Duration(n) * time.Second / fps)})
 			if err != nil {

@@ -1,36 +1,78 @@
-//go:build integration && cgo && !noffmpeg
-
-package ffmpeg
+// Package scene draws the moving pictures that encoders and products are compared on, and compares pictures.
+package scene
 
 import (
+	"bytes"
+	_ "embed"
 	"image"
+	"image/png"
 	"math"
 	"math/rand/v2"
 	"slices"
-	"testing"
 	"time"
 
 	"wavryhost/capture"
 )
 
-// scene draws the frames of a kind of content, at 60 frames per second. Each frame is a change of the frame before it,
-// with its damage. The frames share their pixels.
-type scene struct {
-	name string
-	draw func(f *capture.Frame, n int)
+// Scene draws the frames of a kind of content, at 60 frames per second. Each frame is a change of the frame before it,
+// with its damage. So frames are drawn in order, from 0, over the same pixels.
+type Scene struct {
+	Name string
+	Draw func(f *capture.Frame, n int)
 }
 
-// scenes are what encoders are compared on.
-func scenes(t testing.TB, width, height int) []scene {
-	t.Helper()
-	page := terminal(t, width, height)
-	return []scene{
+// All returns the scenes.
+func All(width, height int) []Scene {
+	page := Terminal(width, height)
+	return []Scene{
 		{"scroll", scrolling(page, 2)},
 		{"scroll fast", scrolling(page, 16)},
 		{"typing", typing(page)},
 		{"film", film(width, height)},
 		{"slides", slides(page)},
+		{"page", reading(page)},
 	}
+}
+
+// Find returns the scene with a name, and whether there is one.
+func Find(name string, width, height int) (Scene, bool) {
+	list := All(width, height)
+	i := slices.IndexFunc(list, func(s Scene) bool { return s.Name == name })
+	if i < 0 {
+		return Scene{}, false
+	}
+	return list[i], true
+}
+
+// Frame draws frame n over the pixels of the frame before it: rows of 4*width bytes, in the order B, G, R, X.
+func (s Scene) Frame(pix []byte, width, height, n int, start time.Time) *capture.Frame {
+	f := capture.NewFrame(nil)
+	f.Width, f.Height, f.Stride, f.Pix = width, height, 4*width, pix
+	f.Time, f.Seq = start.Add(time.Duration(n)*time.Second/60), uint64(n+1)
+	s.Draw(f, n)
+	return f
+}
+
+//go:embed page.png
+var pageFile []byte
+
+// Terminal returns a frame of a terminal full of small text, as xterm shows it. The size is at most 1920x1080.
+func Terminal(width, height int) *capture.Frame {
+	page, err := png.Decode(bytes.NewReader(pageFile))
+	if err != nil {
+		panic(err) // it is in the program
+	}
+	f := capture.NewFrame(nil)
+	f.Width, f.Height, f.Stride, f.Pix = width, height, 4*width, make([]byte, 4*width*height)
+	for y := range height {
+		for x := range width {
+			r, g, b, _ := page.At(x, y).RGBA()
+			copy(f.Pix[y*f.Stride+4*x:], []byte{byte(b >> 8), byte(g >> 8), byte(r >> 8)})
+		}
+	}
+	f.Damage = []image.Rectangle{f.Bounds()}
+	f.Time = time.Now()
+	return f
 }
 
 // lineRows is the height of a line of the terminal.
@@ -70,8 +112,11 @@ func typing(page *capture.Frame) func(*capture.Frame, int) {
 	}
 }
 
+// side is the width and height of a texture.
+const side = 1024
+
 // texture is a natural-looking picture: noise at several scales, in three colors.
-func texture(side int, seed uint64) [][3]float32 {
+func texture(seed uint64) [][3]float32 {
 	rng := rand.New(rand.NewPCG(seed, 5))
 	out := make([][3]float32, side*side)
 	for scale, weight := side/4, float32(60); scale >= 2; scale, weight = scale/2, weight*0.62 {
@@ -103,8 +148,7 @@ func texture(side int, seed uint64) [][3]float32 {
 
 // film pans and zooms over a texture with a little grain. A disk with another texture moves across it.
 func film(width, height int) func(*capture.Frame, int) {
-	const side = 1024
-	back, front := texture(side, 1), texture(side, 2)
+	back, front := texture(1), texture(2)
 	grain := make([]int8, 1<<16)
 	rng := rand.New(rand.NewPCG(6, 7))
 	for i := range grain {
@@ -158,8 +202,7 @@ func film(width, height int) func(*capture.Frame, int) {
 
 // slides shows another slide each second: lines of the page beside a photograph.
 func slides(page *capture.Frame) func(*capture.Frame, int) {
-	const side = 1024
-	photo := texture(side, 8)
+	photo := texture(8)
 	return func(f *capture.Frame, n int) {
 		if n%60 != 0 {
 			return
@@ -179,18 +222,37 @@ func slides(page *capture.Frame) func(*capture.Frame, int) {
 	}
 }
 
-// frame draws frame n over the pixels of the frame before it.
-func (s scene) frame(pix []byte, width, height, n int, start time.Time) *capture.Frame {
-	f := capture.NewFrame(nil)
-	f.Width, f.Height, f.Stride, f.Pix = width, height, 4*width, pix
-	f.Time, f.Seq = start.Add(time.Duration(n)*time.Second/60), uint64(n+1)
-	s.draw(f, n)
-	return f
+// reading scrolls a page as a reader does: three lines with each notch of the wheel, one or two notches a second, each
+// over six pictures. Half of the page is a photograph.
+func reading(page *capture.Frame) func(*capture.Frame, int) {
+	const (
+		notch = 3 * lineRows
+		over  = 6  // pictures of a notch
+		rest  = 40 // pictures from one notch to the next
+	)
+	photo := texture(9)
+	return func(f *capture.Frame, n int) {
+		if n%rest > over {
+			return
+		}
+		at := n/rest*notch + min(n%rest, over)*notch/over
+		for y := range f.Height {
+			row := f.Pix[y*f.Stride:]
+			copy(row[:4*f.Width], page.Pix[(y+at)%page.Height*page.Stride:])
+			for x := f.Width * 5 / 8; x < f.Width*15/16; x++ {
+				p := photo[(y+at)%side*side+x%side]
+				for c := range 3 {
+					row[4*x+c] = uint8(max(0, min(255, 120+p[c])))
+				}
+			}
+		}
+		f.Damage = append(f.Damage, f.Bounds())
+	}
 }
 
-// ssim returns the mean structural similarity of two planes, in windows of 8x8 samples each 4 samples (Wang et al.
+// SSIM returns the mean structural similarity of two planes, in windows of 8x8 samples each 4 samples (Wang et al.
 // 2004, with the windows of FFmpeg's filter).
-func ssim(a, b []byte, width, height, strideA, strideB int) float64 {
+func SSIM(a, b []byte, width, height, strideA, strideB int) float64 {
 	const c1, c2 = 0.01 * 255 * 0.01 * 255 * 64, 0.03 * 255 * 0.03 * 255 * 64 * 63
 	columns, rows := width/4, height/4
 	sums := make([][4]int, columns*rows)
@@ -224,4 +286,17 @@ func ssim(a, b []byte, width, height, strideA, strideB int) float64 {
 		}
 	}
 	return total / float64((rows-1)*(columns-1))
+}
+
+// PSNR returns the peak signal-to-noise ratio of two planes in dB. Equal planes count as different by one level in one
+// sample.
+func PSNR(a, b []byte, width, height, strideA, strideB int) float64 {
+	sum := 0
+	for y := range height {
+		for x := range width {
+			d := int(a[y*strideA+x]) - int(b[y*strideB+x])
+			sum += d * d
+		}
+	}
+	return 10 * math.Log10(255*255*float64(width*height)/float64(max(sum, 1)))
 }
