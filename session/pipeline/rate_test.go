@@ -142,7 +142,13 @@ func TestLowRateTakesFewerPictures(t *testing.T) {
 		v.subscribe(r.encodings.list[0])
 		move(r.screen, time.Second)
 		for _, c := range []struct{ rate, fps int }{
-			{2_000_000, 60}, {620_000, 60}, {600_000, 55}, {300_000, 25}, {290_000, 25}, {40_000, 3}, {10_000, 1},
+			{2_000_000, 60},
+			{620_000, 60},
+			{600_000, 55},
+			{300_000, 25},
+			{290_000, 25},
+			{40_000, 3},
+			{10_000, 1},
 			{2_000_000, 60},
 		} {
 			v.set(func(d *Demand) { d.BitsPerSecond = c.rate })
