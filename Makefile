@@ -69,6 +69,12 @@ bench: ## run the benchmarks of docs/develop/benchmarks.md
 	$(GO) test -count=1 -run TestAgainst -v ./adapt/simulate/rival -against
 	$(GO) test -tags integration -run '^$$' -bench . -benchtime 1x -timeout 40m ./cmd/wavry-host/endtoend
 
+.PHONY: bench-peers
+bench-peers: ## compare with other products, and write docs/develop/peers (an hour and a half)
+	@scripts/setup bench
+	WAVRY_PEERS='$(CURDIR)/docs/develop/peers' $(GO) test -tags integration -count=1 -run '^$$' -bench Peers -benchtime 1x \
+		-timeout 3h ./cmd/wavry-host/endtoend
+
 .PHONY: lint
 lint: ## run every static check of CI
 	@scripts/lint

@@ -57,25 +57,7 @@ func (c chromium) screenshot(ctx context.Context) ([]byte, error) {
 // openBrowser starts Chromium, inside a network namespace when one is named, and opens url.
 func openBrowser(t testing.TB, namespace, url string) *browser {
 	t.Helper()
-	need(t, "chromium")
-	out := new(output)
-	// chromedp makes Chromium's profile: it waits for the browser's children, which outlive the browser for a moment,
-	// before it removes the folder.
-	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.CombinedOutput(out),
-		chromedp.Flag("headless", "new"), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
-		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
-		chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("no-first-run", true), chromedp.Flag("mute-audio", true),
-		chromedp.Flag("ignore-certificate-errors", true),
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("window-size", "1280,800"),
-		// The page must be painted although nobody looks at it.
-		chromedp.Flag("disable-background-timer-throttling", true),
-		chromedp.Flag("disable-renderer-backgrounding", true),
-		chromedp.Flag("disable-backgrounding-occluded-windows", true),
-	}
+	options := []chromedp.ExecAllocatorOption{chromedp.Flag("headless", "new")}
 	if namespace != "" {
 		options = append(options, chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
 			ip, err := exec.LookPath("ip")
@@ -87,6 +69,31 @@ func openBrowser(t testing.TB, namespace, url string) *browser {
 			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // as chromedp has it
 		}))
 	}
+	return startChromium(t, url, options...)
+}
+
+// startChromium starts Chromium with further options, and opens url.
+func startChromium(t testing.TB, url string, further ...chromedp.ExecAllocatorOption) *browser {
+	t.Helper()
+	need(t, "chromium")
+	out := new(output)
+	// chromedp makes Chromium's profile: it waits for the browser's children, which outlive the browser for a moment,
+	// before it removes the folder.
+	options := append([]chromedp.ExecAllocatorOption{
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.CombinedOutput(out),
+		chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
+		chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("no-first-run", true), chromedp.Flag("mute-audio", true),
+		chromedp.Flag("ignore-certificate-errors", true),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("window-size", "1280,800"),
+		// The page must be painted although nobody looks at it.
+		chromedp.Flag("disable-background-timer-throttling", true),
+		chromedp.Flag("disable-renderer-backgrounding", true),
+		chromedp.Flag("disable-backgrounding-occluded-windows", true),
+	}, further...)
 	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancelAllocator)
 	page, cancelPage := chromedp.NewContext(allocator)

@@ -48,7 +48,7 @@ type hostOptions struct {
 }
 
 // setting matches a setting and its value. Only the commonest settings have flags; the others become variables.
-var setting = regexp.MustCompile(`^[a-z_]+(?:\.[a-z_]+)+=`)
+var setting = regexp.MustCompile(`^[a-z_]+(?:\.[a-z0-9_]+)+=`)
 
 // settingsApart returns flags as they are, and settings as variables.
 func settingsApart(args []string) (flags, variables []string) {

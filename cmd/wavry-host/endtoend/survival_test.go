@@ -69,7 +69,7 @@ func (o *outliving) status(t *testing.T) (s desktop.Status) {
 }
 
 // family returns the descendants of a process.
-func family(t *testing.T, pid int) (all []int) {
+func family(t testing.TB, pid int) (all []int) {
 	t.Helper()
 	for _, child := range childrenOf(t, pid) {
 		all = append(all, child)
