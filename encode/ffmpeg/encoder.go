@@ -128,8 +128,8 @@ func (e *encoder) open() (err error) {
 			return err
 		}
 	}
-	if e.params.Level > 0 && e.profile.Format.Codec == encode.CodecH264 {
-		if err := setOption(c, "level", strconv.Itoa(e.params.Level)); err != nil {
+	if level := e.level(); level > 0 {
+		if err := setOption(c, "level", strconv.Itoa(level)); err != nil {
 			return err
 		}
 	}
@@ -144,6 +144,20 @@ func (e *encoder) open() (err error) {
 	}
 	e.tuneFor(e.content)
 	return nil
+}
+
+// level returns the level to state in the stream, or 0 to leave it to the encoder. The level of HEVC that libavcodec
+// chooses for VAAPI does not depend on the frame rate, so it can be too low.
+func (e *encoder) level() int {
+	switch codec := e.profile.Format.Codec; {
+	case codec == encode.CodecH264:
+		return e.params.Level
+	case codec == encode.CodecHEVC && e.profile.API != "":
+		return int(encode.LevelOf(codec, encode.Stream{
+			Width: e.params.Width, Height: e.params.Height, FPS: e.params.FPS, BitsPerSecond: e.params.BitsPerSecond,
+		}).IDC)
+	}
+	return 0
 }
 
 // tuneFor tunes the open codec for a kind of content. Without that it works as for mixed content.
