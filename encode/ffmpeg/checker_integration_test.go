@@ -22,7 +22,7 @@ func TestDamageBetweenKeyframesIsFound(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		factory encode.Factory
-	}{{"VAAPI", vaapi(t, d)}, {"NVENC", nvenc(t, d)}} {
+	}{{"VAAPI", vaapi(t, "h264_vaapi", d)}, {"NVENC", nvenc(t, "h264_nvenc", d)}} {
 		t.Run(c.name, func(t *testing.T) {
 			d.Set(t)
 			e := open(t, c.factory, vaapiParams).(*encoder)

@@ -25,8 +25,8 @@ func TestH264StreamStatesWhatWasAskedFor(t *testing.T) {
 		highest encode.H264Profile
 	}{
 		{"libx264", func(t *testing.T) encode.Factory { return x264(t, nil) }, encode.High},
-		{"h264_vaapi", func(t *testing.T) encode.Factory { return vaapi(t, standin.New(t)) }, encode.ConstrainedBaseline},
-		{"h264_nvenc", func(t *testing.T) encode.Factory { return nvenc(t, standin.New(t)) }, encode.ConstrainedBaseline},
+		{"h264_vaapi", func(t *testing.T) encode.Factory { return onDevice(t, "h264_vaapi") }, encode.ConstrainedBaseline},
+		{"h264_nvenc", func(t *testing.T) encode.Factory { return onDevice(t, "h264_nvenc") }, encode.ConstrainedBaseline},
 	} {
 		for _, most := range []encode.H264Profile{0, encode.ConstrainedBaseline, encode.Main, encode.High} {
 			t.Run(fmt.Sprintf("%s for %q", encoder.name, cmp.Or(most.String(), "any")), func(t *testing.T) {

@@ -31,24 +31,23 @@ func TestThousandOpens(t *testing.T) {
 
 // What is wrong with a device is in the report.
 func TestVAAPIIsVerified(t *testing.T) {
-	if !standin.Inside(t) {
-		return
-	}
-	p := encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 2_000_000}
-	f := vaapi(t, standin.New(t))
-	v := Verify(t.Context(), f, p, VerifyConfig{Opens: 20})
-	if !v.Proof.Usable || len(v.Checks) != len(verifySizes)+2 {
-		t.Fatalf("got %+v", v)
-	}
-	for _, c := range v.Checks {
-		t.Logf("%s: %s", c.Name, c.Detail)
-		if c.Failed {
-			t.Errorf("%s: %s", c.Name, c.Detail)
+	standin.Each(t, vaapiNames, func(t *testing.T, name string) {
+		p := encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 2_000_000}
+		f := vaapi(t, name, standin.New(t))
+		v := Verify(t.Context(), f, p, VerifyConfig{Opens: 20})
+		if !v.Proof.Usable || len(v.Checks) != len(verifySizes)+2 {
+			t.Fatalf("got %+v", v)
 		}
-	}
-	if v := Verify(t.Context(), vaapi(t, standin.New(t, "corrupt")), p, VerifyConfig{Opens: 20}); v.Proof.Usable {
-		t.Errorf("a device that writes garbage passes: %+v", v)
-	}
+		for _, c := range v.Checks {
+			t.Logf("%s: %s", c.Name, c.Detail)
+			if c.Failed {
+				t.Errorf("%s: %s", c.Name, c.Detail)
+			}
+		}
+		if v := Verify(t.Context(), vaapi(t, name, standin.New(t, "corrupt")), p, VerifyConfig{Opens: 20}); v.Proof.Usable {
+			t.Errorf("a device that writes garbage passes: %+v", v)
+		}
+	})
 }
 
 // An encoder that ignores a rate fails.

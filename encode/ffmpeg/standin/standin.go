@@ -26,6 +26,12 @@ var sources embed.FS
 // nvidia is the folder of NVIDIA's libraries. A program that has them uses them before VAAPI.
 const nvidia = "nvidia"
 
+// The encoders inside the devices.
+var (
+	codecs     = []string{"h264.c", "hevc.c", "control.c", "picture.c"}
+	codecFlags = []string{"-lx264", "-lx265", "-lm"}
+)
+
 // libraries are the built libraries and what each consists of.
 var libraries = []struct {
 	name  string
@@ -34,16 +40,16 @@ var libraries = []struct {
 }{
 	{
 		"standin_drv_video.so",
-		[]string{"driver.c", "encode.c", "process.c", "fault.c"},
-		[]string{"-lx264", "-lyuv", "-lpthread"},
+		slices.Concat(codecs, []string{"driver.c", "encode.c", "sps.c", "process.c", "fault.c"}),
+		slices.Concat(codecFlags, []string{"-lyuv", "-lpthread"}),
 	},
 	// libva itself is real. Only its library for render nodes must be another, because it refuses files.
 	{"libva-drm.so.2", []string{"display.c"}, []string{"-Wl,-soname,libva-drm.so.2", "-lva"}},
 	{nvidia + "/libcuda.so.1", []string{"cuda.c", "fault.c"}, []string{"-Wl,-soname,libcuda.so.1", "-lpthread"}},
 	{
 		nvidia + "/libnvidia-encode.so.1",
-		[]string{"nvenc.c", "fault.c"},
-		[]string{"-Wl,-soname,libnvidia-encode.so.1", "-lx264", "-lpthread"},
+		slices.Concat(codecs, []string{"nvenc.c", "fault.c"}),
+		slices.Concat(codecFlags, []string{"-Wl,-soname,libnvidia-encode.so.1", "-lpthread"}),
 	},
 }
 
@@ -178,6 +184,17 @@ func Inside(t *testing.T) bool {
 		t.Logf("%s", out)
 	}
 	return false
+}
+
+// Each runs a test for each of the names, Inside.
+func Each(t *testing.T, names []string, test func(t *testing.T, name string)) {
+	t.Helper()
+	if !Inside(t) {
+		return
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) { test(t, name) })
+	}
 }
 
 // Device is a graphics device. Its Path takes the place of a render node's.

@@ -1,5 +1,5 @@
-// A graphics device for tests: a driver for libva that encodes with x264. It is not part of the product. card.h is about
-// NVIDIA's cards.
+// A graphics device for tests: a driver for libva that encodes with x264 and x265. It is not part of the product. card.h
+// is about NVIDIA's cards.
 //
 // The device is a file, which takes the place of a render node. The file's words set limits and faults. They are read
 // again at each operation, so that a test can break a device while it is in use:
@@ -30,9 +30,10 @@
 #include <va/va_backend_vpp.h>
 #include <va/va_drmcommon.h>
 #include <va/va_enc_h264.h>
+#include <va/va_enc_hevc.h>
 #include <va/va_vpp.h>
-#include <x264.h>
 
+#include "codec.h"
 #include "fault.h"
 
 #define MAX_OBJECTS 4096
@@ -62,22 +63,27 @@ struct config {
 	VAEntrypoint entrypoint;
 };
 
+// What a sequence is given. The meaning of its colors is in the packed header alone.
+struct sequence {
+	int width, height, level;
+	struct colors colors;
+};
+
 struct context {
 	struct config config;
 	int width, height;
 	VASurfaceID target;
 
 	// What the current picture was given. The sequence's parts stay.
-	VAEncSequenceParameterBufferH264 sequence;
-	VAEncPictureParameterBufferH264 picture;
+	struct sequence sequence;
+	VABufferID coded;
+	int key;
 	VAProcPipelineParameterBuffer pipeline;
 	int has_sequence, has_pipeline;
 	uint32_t bits_per_second, buffer_bits, rate_num, rate_den;
-	struct { int range, primaries, transfer, matrix, location; } color;
 
-	x264_t *x264;
-	x264_param_t param;
-	int64_t pictures;
+	const struct codec *codec;
+	void *encoder;
 	uint32_t opened_rate;
 };
 
@@ -108,9 +114,12 @@ void device_count(struct device *d);
 void *device_object(struct device *d, enum kind kind, VAGenericID id);
 uint8_t *coded_buffer(struct device *d, VABufferID id, size_t size);
 
+// Writes the profiles that have an encoder, and returns their number.
+int encode_profiles(VAProfile *list);
 VAStatus encode_picture(struct device *d, struct context *c);
 void encode_close(struct context *c);
-void encode_parameters(struct context *c, const uint8_t *sps, size_t size);
+// Reads a packed header, if it has the parameters of a sequence.
+void sequence_header(struct sequence *s, VAProfile profile, const uint8_t *data, size_t size);
 VAStatus process_picture(struct device *d, struct context *c);
 
 #endif

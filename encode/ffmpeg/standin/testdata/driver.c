@@ -102,11 +102,8 @@ out: \
 static VAStatus query_profiles(VADriverContextP ctx, VAProfile *list, int *n)
 {
 	(void)ctx;
-	*n = 0;
-	list[(*n)++] = VAProfileNone;
-	list[(*n)++] = VAProfileH264ConstrainedBaseline;
-	list[(*n)++] = VAProfileH264Main;
-	list[(*n)++] = VAProfileH264High;
+	list[0] = VAProfileNone;
+	*n = 1 + encode_profiles(list + 1);
 	return VA_STATUS_SUCCESS;
 }
 
@@ -126,7 +123,6 @@ static VAStatus query_entrypoints(VADriverContextP ctx, VAProfile profile, VAEnt
 static VAStatus get_attributes(VADriverContextP ctx, VAProfile profile, VAEntrypoint entrypoint, VAConfigAttrib *list, int n)
 {
 	long min, max;
-	(void)profile;
 	fault_limits(device_of(ctx)->fd, &min, &max);
 	for (int i = 0; i < n; i++) {
 		int encoder = entrypoint == VAEntrypointEncSlice;
@@ -140,13 +136,25 @@ static VAStatus get_attributes(VADriverContextP ctx, VAProfile profile, VAEntryp
 				list[i].value = VA_RC_VBR | (device_setting(device_of(ctx), "rate=vbr", NULL) ? 0 : VA_RC_CBR);
 			break;
 		case VAConfigAttribEncPackedHeaders:
-			if (encoder) // x264 writes its own of the last two
+			if (encoder) // the encoder inside writes its own of all of them
 				list[i].value = VA_ENC_PACKED_HEADER_SEQUENCE | VA_ENC_PACKED_HEADER_SLICE | VA_ENC_PACKED_HEADER_MISC;
 			break;
 		case VAConfigAttribEncMaxRefFrames:
 		case VAConfigAttribEncMaxSlices:
 			if (encoder)
 				list[i].value = 1;
+			break;
+		case VAConfigAttribEncHEVCFeatures:
+			if (profile == VAProfileHEVCMain)
+				list[i].value = (VAConfigAttribValEncHEVCFeatures){.bits = {.cu_qp_delta = VA_FEATURE_SUPPORTED}}.value;
+			break;
+		case VAConfigAttribEncHEVCBlockSizes:
+			if (profile == VAProfileHEVCMain)
+				list[i].value = (VAConfigAttribValEncHEVCBlockSizes){.bits = {
+					.log2_max_coding_tree_block_size_minus3 = 2, .log2_min_coding_tree_block_size_minus3 = 2,
+					.log2_max_luma_transform_block_size_minus2 = 3, .max_max_transform_hierarchy_depth_inter = 2,
+					.max_max_transform_hierarchy_depth_intra = 2,
+				}}.value;
 			break;
 		case VAConfigAttribMaxPictureWidth:
 		case VAConfigAttribMaxPictureHeight:
@@ -560,7 +568,7 @@ static VAStatus begin_picture(VADriverContextP ctx, VAContextID context, VASurfa
 static void take_misc(struct device *d, struct context *c, const VAEncMiscParameterBuffer *misc)
 {
 	const void *data = misc->data;
-	if (c->x264 && device_setting(d, "rate=fixed", NULL))
+	if (c->encoder && device_setting(d, "rate=fixed", NULL))
 		return;
 	switch (misc->type) {
 	case VAEncMiscParameterTypeRateControl:
@@ -580,6 +588,44 @@ static void take_misc(struct device *d, struct context *c, const VAEncMiscParame
 	}
 }
 
+static void take_sequence(struct context *c, const void *data)
+{
+	uint32_t rate;
+	if (c->config.profile == VAProfileHEVCMain) {
+		const VAEncSequenceParameterBufferHEVC *s = data;
+		c->sequence.width = s->pic_width_in_luma_samples;
+		c->sequence.height = s->pic_height_in_luma_samples;
+		c->sequence.level = s->general_level_idc;
+		rate = s->bits_per_second;
+	} else {
+		const VAEncSequenceParameterBufferH264 *s = data;
+		c->sequence.width = 16 * s->picture_width_in_mbs;
+		c->sequence.height = 16 * s->picture_height_in_mbs;
+		if (s->frame_cropping_flag) {
+			c->sequence.width -= 2 * (s->frame_crop_left_offset + s->frame_crop_right_offset);
+			c->sequence.height -= 2 * (s->frame_crop_top_offset + s->frame_crop_bottom_offset);
+		}
+		c->sequence.level = s->level_idc;
+		rate = s->bits_per_second;
+	}
+	if (!c->bits_per_second)
+		c->bits_per_second = rate;
+	c->has_sequence = 1;
+}
+
+static void take_picture(struct context *c, const void *data)
+{
+	if (c->config.profile == VAProfileHEVCMain) {
+		const VAEncPictureParameterBufferHEVC *p = data;
+		c->coded = p->coded_buf;
+		c->key = p->pic_fields.bits.idr_pic_flag;
+	} else {
+		const VAEncPictureParameterBufferH264 *p = data;
+		c->coded = p->coded_buf;
+		c->key = p->pic_fields.bits.idr_pic_flag;
+	}
+}
+
 static VAStatus render_picture(VADriverContextP ctx, VAContextID context, VABufferID *list, int n)
 {
 	ENTER()
@@ -592,22 +638,16 @@ static VAStatus render_picture(VADriverContextP ctx, VAContextID context, VABuff
 			FAIL(VA_STATUS_ERROR_INVALID_BUFFER);
 		switch (b->type) {
 		case VAEncSequenceParameterBufferType:
-			memcpy(&c->sequence, b->data, sizeof c->sequence);
-			if (!c->bits_per_second)
-				c->bits_per_second = c->sequence.bits_per_second;
-			c->has_sequence = 1;
+			take_sequence(c, b->data);
 			break;
 		case VAEncPictureParameterBufferType:
-			memcpy(&c->picture, b->data, sizeof c->picture);
+			take_picture(c, b->data);
 			break;
 		case VAEncMiscParameterBufferType:
 			take_misc(d, c, (const VAEncMiscParameterBuffer *)b->data);
 			break;
 		case VAEncPackedHeaderDataBufferType:
-			if (b->size * b->count > 4 && (b->data[3] & 31) == 7)
-				encode_parameters(c, b->data, b->size * b->count);
-			else if (b->size * b->count > 5 && (b->data[4] & 31) == 7)
-				encode_parameters(c, b->data, b->size * b->count);
+			sequence_header(&c->sequence, c->config.profile, b->data, (size_t)b->size * b->count);
 			break;
 		case VAProcPipelineParameterBufferType:
 			memcpy(&c->pipeline, b->data, sizeof c->pipeline);

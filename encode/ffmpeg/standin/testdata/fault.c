@@ -84,16 +84,11 @@ void session_end(int fd)
 
 size_t fault_filler(int fd, size_t size)
 {
-	return fault_set(fd, "rate=ignored", NULL) && size < IGNORANT - 6 ? IGNORANT - size : 0;
+	return fault_set(fd, "rate=ignored", NULL) && size < IGNORANT - 8 ? IGNORANT - size : 0;
 }
 
-void fault_spoil(int fd, uint8_t *data, size_t size, size_t filler, int key)
+void fault_spoil(int fd, uint8_t *data, size_t size, int key)
 {
-	if (filler) { // a unit of filler data
-		memcpy(data + size, "\0\0\0\1\14", 5);
-		memset(data + size + 5, 0xff, filler - 6);
-		data[size + filler - 1] = 0x80;
-	}
 	if (fault_set(fd, "corrupt", NULL) || (fault_set(fd, "damaged", NULL) && !key))
 		for (size_t i = size / 2; i < size; i += 3)
 			data[i] ^= 0x5a;

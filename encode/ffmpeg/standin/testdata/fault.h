@@ -19,8 +19,8 @@ void session_end(int fd);
 
 // Returns how many bytes a picture of that size grows by.
 size_t fault_filler(int fd, size_t size);
-// Damages and fills a picture of size bytes.
-void fault_spoil(int fd, uint8_t *data, size_t size, size_t filler, int key);
+// Damages a picture of size bytes.
+void fault_spoil(int fd, uint8_t *data, size_t size, int key);
 
 // Opens the file for the counts of a device.
 int counts_open(int fd);

@@ -1,5 +1,6 @@
-// Takes the place of libnvidia-encode: H.264 by x264, through NVIDIA's public interface.
+// Takes the place of libnvidia-encode: H.264 by x264 and HEVC by x265, through NVIDIA's public interface.
 #include "card.h"
+#include "codec.h"
 #include "fault.h"
 
 #include <ffnvcodec/nvEncodeAPI.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <x264.h>
 
 // What is open and was done on a card, for the test.
 struct card {
@@ -40,10 +40,9 @@ struct encoder {
 	int fd; // of the CUDA context
 	NV_ENC_INITIALIZE_PARAMS init;
 	NV_ENC_CONFIG config;
-	x264_t *x264;
-	x264_param_t param;
-	int64_t pictures;
-	int idr; // the next picture is one
+	const struct codec *codec;
+	void *inside; // the encoder of that codec
+	int idr;      // the next picture is one
 	char error[128];
 };
 
@@ -118,6 +117,7 @@ static NVENCSTATUS NVENCAPI open_session(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS *p
 	pthread_mutex_lock(&cards.mutex);
 	e->card = card_of(fd);
 	pthread_mutex_unlock(&cards.mutex);
+	e->idr = 1; // of the first picture
 	count(e->card, &e->card->sessions, 1);
 	*encoder = e;
 	return NV_ENC_SUCCESS;
@@ -126,8 +126,8 @@ static NVENCSTATUS NVENCAPI open_session(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS *p
 static NVENCSTATUS NVENCAPI destroy_encoder(void *encoder)
 {
 	struct encoder *e = encoder;
-	if (e->x264)
-		x264_encoder_close(e->x264);
+	if (e->inside)
+		e->codec->close(e->inside);
 	session_end(e->fd);
 	count(e->card, &e->card->sessions, -1);
 	free(e);
@@ -136,20 +136,32 @@ static NVENCSTATUS NVENCAPI destroy_encoder(void *encoder)
 
 static const char *NVENCAPI last_error(void *encoder) { return ((struct encoder *)encoder)->error; }
 
+static const struct codec *codec_of(GUID guid)
+{
+	if (is(guid, NV_ENC_CODEC_H264_GUID))
+		return &codec_h264;
+	if (is(guid, NV_ENC_CODEC_HEVC_GUID))
+		return &codec_hevc;
+	return NULL;
+}
+
+#define CODECS 2
+
 static NVENCSTATUS NVENCAPI count_codecs(void *encoder, uint32_t *n)
 {
 	(void)encoder;
-	*n = 1;
+	*n = CODECS;
 	return NV_ENC_SUCCESS;
 }
 
 static NVENCSTATUS NVENCAPI list_codecs(void *encoder, GUID *list, uint32_t room, uint32_t *n)
 {
 	(void)encoder;
-	if (!room)
+	if (room < CODECS)
 		return NV_ENC_ERR_INVALID_PARAM;
 	list[0] = NV_ENC_CODEC_H264_GUID;
-	*n = 1;
+	list[1] = NV_ENC_CODEC_HEVC_GUID;
+	*n = CODECS;
 	return NV_ENC_SUCCESS;
 }
 
@@ -157,7 +169,7 @@ static NVENCSTATUS NVENCAPI get_cap(void *encoder, GUID codec, NV_ENC_CAPS_PARAM
 {
 	struct encoder *e = encoder;
 	CHECK_VERSION(p, NV_ENC_CAPS_PARAM_VER);
-	if (!is(codec, NV_ENC_CODEC_H264_GUID))
+	if (!codec_of(codec))
 		return NV_ENC_ERR_INVALID_PARAM;
 	long min, max;
 	fault_limits(e->fd, &min, &max);
@@ -193,7 +205,7 @@ static NVENCSTATUS NVENCAPI preset_config(void *encoder, GUID codec, GUID preset
 	(void)encoder;
 	CHECK_VERSION(p, NV_ENC_PRESET_CONFIG_VER);
 	CHECK_VERSION(&p->presetCfg, NV_ENC_CONFIG_VER);
-	if (!is(codec, NV_ENC_CODEC_H264_GUID) || !is(preset, NV_ENC_PRESET_P1_GUID) || tuning != NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY)
+	if (!codec_of(codec) || !is(preset, NV_ENC_PRESET_P1_GUID) || tuning != NV_ENC_TUNING_INFO_ULTRA_LOW_LATENCY)
 		return NV_ENC_ERR_UNSUPPORTED_PARAM; // the product has one preset
 	NV_ENC_CONFIG *c = &p->presetCfg;
 	c->profileGUID = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
@@ -203,14 +215,46 @@ static NVENCSTATUS NVENCAPI preset_config(void *encoder, GUID codec, GUID preset
 	return NV_ENC_SUCCESS;
 }
 
-static void set_rate(struct encoder *e)
+static struct rate rate_of(const struct encoder *e)
 {
 	const NV_ENC_RC_PARAMS *r = &e->config.rcParams;
-	x264_param_t *p = &e->param;
-	p->rc.i_rc_method = X264_RC_ABR;
-	p->rc.i_bitrate = r->averageBitRate / 1000;
-	p->rc.i_vbv_max_bitrate = (r->rateControlMode == NV_ENC_PARAMS_RC_CBR ? r->averageBitRate : r->maxBitRate) / 1000;
-	p->rc.i_vbv_buffer_size = (r->vbvBufferSize ? r->vbvBufferSize : r->averageBitRate) / 1000;
+	return (struct rate){
+		.mean = r->averageBitRate,
+		.peak = r->rateControlMode == NV_ENC_PARAMS_RC_CBR ? r->averageBitRate : r->maxBitRate,
+		.buffer = r->vbvBufferSize,
+	};
+}
+
+static void take_colors(struct colors *c, const NV_ENC_CONFIG_H264_VUI_PARAMETERS *vui)
+{
+	if (vui->videoSignalTypePresentFlag)
+		c->full_range = vui->videoFullRangeFlag;
+	if (vui->colourDescriptionPresentFlag) {
+		c->primaries = vui->colourPrimaries;
+		c->transfer = vui->transferCharacteristics;
+		c->matrix = vui->colourMatrix;
+	}
+	if (vui->chromaSampleLocationFlag)
+		c->location = vui->chromaSampleLocationTop;
+}
+
+static const char *take_h264(struct settings *s, const NV_ENC_CONFIG *c)
+{
+	const NV_ENC_CONFIG_H264 *h = &c->encodeCodecConfig.h264Config;
+	s->level = h->level;
+	s->headers = h->repeatSPSPPS;
+	take_colors(&s->colors, &h->h264VUIParameters);
+	return is(c->profileGUID, NV_ENC_H264_PROFILE_BASELINE_GUID) ? "baseline" :
+	       is(c->profileGUID, NV_ENC_H264_PROFILE_MAIN_GUID)     ? "main" : "high";
+}
+
+static const char *take_hevc(struct settings *s, const NV_ENC_CONFIG *c)
+{
+	const NV_ENC_CONFIG_HEVC *h = &c->encodeCodecConfig.hevcConfig;
+	s->level = h->level;
+	s->headers = h->repeatSPSPPS;
+	take_colors(&s->colors, &h->hevcVUIParameters);
+	return is(c->profileGUID, NV_ENC_HEVC_PROFILE_MAIN_GUID) ? "main" : NULL;
 }
 
 static NVENCSTATUS NVENCAPI initialize(void *encoder, NV_ENC_INITIALIZE_PARAMS *init)
@@ -228,42 +272,18 @@ static NVENCSTATUS NVENCAPI initialize(void *encoder, NV_ENC_INITIALIZE_PARAMS *
 		return fail(e, NV_ENC_ERR_INVALID_PARAM, "Frame rate or picture types not given.");
 	e->init = *init;
 	e->config = *init->encodeConfig;
-	const NV_ENC_CONFIG_H264 *h = &e->config.encodeCodecConfig.h264Config;
-	const NV_ENC_CONFIG_H264_VUI_PARAMETERS *vui = &h->h264VUIParameters;
-	x264_param_t *p = &e->param;
-	x264_param_default_preset(p, "ultrafast", "zerolatency");
-	p->i_log_level = X264_LOG_NONE;
-	p->i_threads = 1;
-	p->i_width = init->encodeWidth;
-	p->i_height = init->encodeHeight;
-	p->i_csp = X264_CSP_NV12;
-	p->i_fps_num = init->frameRateNum;
-	p->i_fps_den = init->frameRateDen;
-	p->b_vfr_input = 0;
-	p->i_keyint_max = X264_KEYINT_MAX_INFINITE;
-	p->i_scenecut_threshold = 0;
-	p->i_bframe = e->config.frameIntervalP - 1;
-	if (h->level)
-		p->i_level_idc = h->level;
-	p->rc.i_qp_step = 51; // with the default, pictures that follow a cut of the rate take less than it
-	p->rc.f_vbv_buffer_init = 1;
-	p->b_annexb = 1;
-	p->b_repeat_headers = h->repeatSPSPPS;
-	if (vui->videoSignalTypePresentFlag)
-		p->vui.b_fullrange = vui->videoFullRangeFlag;
-	if (vui->colourDescriptionPresentFlag) {
-		p->vui.i_colorprim = vui->colourPrimaries;
-		p->vui.i_transfer = vui->transferCharacteristics;
-		p->vui.i_colmatrix = vui->colourMatrix;
-	}
-	if (vui->chromaSampleLocationFlag)
-		p->vui.i_chroma_loc = vui->chromaSampleLocationTop;
-	set_rate(e);
-	GUID profile = e->config.profileGUID;
-	x264_param_apply_profile(p, is(profile, NV_ENC_H264_PROFILE_BASELINE_GUID) ? "baseline" :
-	                            is(profile, NV_ENC_H264_PROFILE_MAIN_GUID)     ? "main" : "high");
-	e->x264 = x264_encoder_open(p);
-	return e->x264 ? NV_ENC_SUCCESS : fail(e, NV_ENC_ERR_GENERIC, "x264 refuses the parameters.");
+	e->codec = codec_of(init->encodeGUID);
+	if (!e->codec || e->config.frameIntervalP != 1)
+		return fail(e, NV_ENC_ERR_UNSUPPORTED_PARAM, "The stand-in has no such codec, or no B-frames.");
+	struct settings s = {
+		.width = init->encodeWidth, .height = init->encodeHeight,
+		.rate_num = init->frameRateNum, .rate_den = init->frameRateDen, .rate = rate_of(e),
+	};
+	s.profile = e->codec == &codec_h264 ? take_h264(&s, &e->config) : take_hevc(&s, &e->config);
+	if (!s.profile)
+		return fail(e, NV_ENC_ERR_UNSUPPORTED_PARAM, "The stand-in does not have this profile.");
+	e->inside = e->codec->open(&s);
+	return e->inside ? NV_ENC_SUCCESS : fail(e, NV_ENC_ERR_GENERIC, "The encoder inside refuses the parameters.");
 }
 
 static NVENCSTATUS NVENCAPI set_streams(void *encoder, NV_ENC_CUSTREAM_PTR in, NV_ENC_CUSTREAM_PTR out)
@@ -282,9 +302,9 @@ static NVENCSTATUS NVENCAPI reconfigure(void *encoder, NV_ENC_RECONFIGURE_PARAMS
 	if (fault_set(e->fd, "rate=refused", NULL) || fault_set(e->fd, "rate=fixed", NULL))
 		return fail(e, NV_ENC_ERR_INVALID_PARAM, "Reconfiguration refused.");
 	e->config = *c;
-	set_rate(e);
-	if (x264_encoder_reconfig(e->x264, &e->param) < 0)
-		return fail(e, NV_ENC_ERR_INVALID_PARAM, "x264 refuses the rate.");
+	struct rate rate = rate_of(e);
+	if (e->codec->set_rate(e->inside, &rate))
+		return fail(e, NV_ENC_ERR_INVALID_PARAM, "The encoder inside refuses the rate.");
 	e->idr |= p->forceIDR || fault_set(e->fd, "rate=key", NULL);
 	e->card->rates++;
 	return NV_ENC_SUCCESS;
@@ -372,35 +392,32 @@ static NVENCSTATUS NVENCAPI encode_picture(void *encoder, NV_ENC_PIC_PARAMS *p)
 	if (!source || !out || (int)p->inputWidth != source->width || (int)p->inputPitch != source->pitch ||
 	    p->bufferFmt != NV_ENC_BUFFER_FORMAT_NV12)
 		return fail(e, NV_ENC_ERR_INVALID_PARAM, "Not a picture of this encoder.");
-	x264_picture_t in, made;
-	x264_picture_init(&in);
-	in.i_pts = e->pictures++;
-	in.i_type = e->idr || p->encodePicFlags & NV_ENC_PIC_FLAG_FORCEIDR || !in.i_pts ? X264_TYPE_IDR : X264_TYPE_P;
+	struct picture picture = {
+		.plane = {source->data, source->data + (size_t)source->height * source->pitch},
+		.stride = {source->pitch, source->pitch},
+		.key = e->idr || p->encodePicFlags & NV_ENC_PIC_FLAG_FORCEIDR,
+	};
+	struct unit unit;
+	if (e->codec->encode(e->inside, &picture, &unit))
+		return fail(e, NV_ENC_ERR_GENERIC, "The encoder inside does not encode.");
 	e->idr = 0;
-	in.img.i_csp = X264_CSP_NV12;
-	in.img.i_plane = 2;
-	in.img.plane[0] = source->data;
-	in.img.plane[1] = source->data + (size_t)source->height * source->pitch;
-	in.img.i_stride[0] = in.img.i_stride[1] = source->pitch;
-	x264_nal_t *nal;
-	int n, size = x264_encoder_encode(e->x264, &nal, &n, &in, &made);
-	if (size <= 0)
-		return fail(e, NV_ENC_ERR_GENERIC, "x264 does not encode.");
-	size_t filler = fault_filler(e->fd, size);
-	if (size + filler > out->room) {
-		uint8_t *data = realloc(out->data, size + filler);
+	size_t filler = fault_filler(e->fd, unit.size);
+	if (unit.size + filler > out->room) {
+		uint8_t *data = realloc(out->data, unit.size + filler);
 		if (!data)
 			return NV_ENC_ERR_OUT_OF_MEMORY;
 		out->data = data;
-		out->room = size + filler;
+		out->room = unit.size + filler;
 	}
-	memcpy(out->data, nal[0].p_payload, size); // x264 puts all units of a picture one after the other
-	fault_spoil(e->fd, out->data, size, filler, made.b_keyframe);
-	out->size = size + filler;
-	out->type = made.b_keyframe ? NV_ENC_PIC_TYPE_IDR : NV_ENC_PIC_TYPE_P;
+	memcpy(out->data, unit.data, unit.size);
+	if (filler)
+		e->codec->fill(out->data + unit.size, filler);
+	fault_spoil(e->fd, out->data, unit.size, unit.key);
+	out->size = unit.size + filler;
+	out->type = unit.key ? NV_ENC_PIC_TYPE_IDR : NV_ENC_PIC_TYPE_P;
 	out->time = p->inputTimeStamp;
 	out->duration = p->inputDuration;
-	out->quantizer = made.i_qpplus1;
+	out->quantizer = unit.quantizer + 1; // libavcodec subtracts one
 	out->index = p->frameIdx;
 	out->done = 1;
 	e->card->pictures++;
