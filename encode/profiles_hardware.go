@@ -88,7 +88,7 @@ func nvencHEVC() Profile {
 	p.Name, p.Format = "hevc_nvenc", HEVC
 	// NVENC's limits for HEVC by NVIDIA's support matrix.
 	p.Limits = Limits{Min: image.Pt(130, 34), Max: image.Pt(8192, 8192)}
-	p.profile("main", "what every receiver of HEVC must decode")
+	p.set("profile", "main", "what every receiver of HEVC must decode")
 	return p
 }
 
@@ -96,14 +96,14 @@ func vaapiHEVC() Profile {
 	p := vaapi()
 	p.Name, p.Format = "hevc_vaapi", HEVC
 	p.Limits = Limits{Min: image.Pt(128, 128), Max: image.Pt(8192, 8192)}
-	p.profile("main", "what every receiver of HEVC must decode")
+	p.set("profile", "main", "what every receiver of HEVC must decode")
 	return p
 }
 
 func videoToolboxHEVC() Profile {
 	p := videoToolbox()
 	p.Name, p.Format = "hevc_videotoolbox", HEVC
-	p.profile("main", "what every receiver of HEVC must decode")
+	p.set("profile", "main", "what every receiver of HEVC must decode")
 	return p
 }
 
@@ -111,7 +111,8 @@ func nvencAV1() Profile {
 	p := nvenc()
 	p.Name, p.Format = "av1_nvenc", AV1
 	p.Limits = Limits{Min: image.Pt(192, 128), Max: image.Pt(8192, 8192)}
-	p.profile("0", "what every receiver of AV1 must decode")
+	p.set("profile", "0", "what every receiver of AV1 must decode")
+	p.set("rc", "vbr", "with cbr, libavcodec makes NVENC pad each picture to its share; the buffer bounds it too")
 	return p
 }
 
@@ -119,12 +120,12 @@ func vaapiAV1() Profile {
 	p := vaapi()
 	p.Name, p.Format = "av1_vaapi", AV1
 	p.Limits = Limits{Min: image.Pt(128, 128), Max: image.Pt(8192, 8192)}
-	p.profile("main", "what every receiver of AV1 must decode")
+	p.set("profile", "main", "what every receiver of AV1 must decode")
 	return p
 }
 
-// profile replaces the codec's profile.
-func (p *Profile) profile(value, why string) {
-	p.Options = slices.DeleteFunc(p.Options, func(o Option) bool { return o.Name == "profile" })
-	p.Options = append(p.Options, Option{"profile", value, why})
+// set replaces an option.
+func (p *Profile) set(name, value, why string) {
+	p.Options = slices.DeleteFunc(p.Options, func(o Option) bool { return o.Name == name })
+	p.Options = append(p.Options, Option{name, value, why})
 }
