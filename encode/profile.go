@@ -32,6 +32,8 @@ type Profile struct {
 	// Drops means that the encoder drops a picture that would take far more than its share. The next picture, which may
 	// be the same one, is as coarse as it can be.
 	Drops bool
+	// QuantizerSteps is the number of steps of its quantizer that are one of Format.QP. It defaults to 1.
+	QuantizerSteps int
 	// Limits are the supported sizes. The proof may find narrower ones.
 	Limits Limits
 	// Options are the codec's private and generic options. Params and the converter determine picture size, rates, threads

@@ -113,6 +113,7 @@ func nvencAV1() Profile {
 	p.Limits = Limits{Min: image.Pt(192, 128), Max: image.Pt(8192, 8192)}
 	p.set("profile", "0", "what every receiver of AV1 must decode")
 	p.set("rc", "vbr", "with cbr, libavcodec makes NVENC pad each picture to its share; the buffer bounds it too")
+	p.QuantizerSteps = 4 // NVENC's go up to 255
 	return p
 }
 

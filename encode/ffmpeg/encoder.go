@@ -292,7 +292,8 @@ func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp fl
 		e.applyRate()
 	}
 	data = C.GoBytes(unsafe.Pointer(e.packet.data), e.packet.size)
-	return data, isKey, e.profile.Format.QP(float64(quality) / qpScale), nil
+	quantizer := float64(quality) / qpScale / float64(max(e.profile.QuantizerSteps, 1))
+	return data, isKey, e.profile.Format.QP(quantizer), nil
 }
 
 // submit hands a picture to the codec. A negative code is an error, or WAVRY_HELD_BACK.
