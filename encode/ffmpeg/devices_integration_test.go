@@ -18,9 +18,9 @@ import (
 var deviceNames = slices.Concat(vaapiNames, nvencNames)
 
 // onDevice returns the factory of one of deviceNames on a device of its own.
-func onDevice(t *testing.T, name string) encode.Factory {
+func onDevice(t *testing.T, name string, settings ...string) encode.Factory {
 	t.Helper()
-	d := standin.New(t)
+	d := standin.New(t, settings...)
 	if strings.HasSuffix(name, "_nvenc") {
 		return nvenc(t, name, d)
 	}
@@ -48,6 +48,29 @@ func TestStreamsOfDevicesSayWhatTheyAre(t *testing.T) {
 		}[f.Profile().Format.Codec]
 		if c.Profile() != want {
 			t.Errorf("profile %v; want %v", c.Profile(), want)
+		}
+	})
+}
+
+// Many cards encode H.264 and not the other codecs.
+func TestDevicesWithoutACodec(t *testing.T) {
+	standin.Each(t, deviceNames, func(t *testing.T, name string) {
+		f := onDevice(t, name, "encode=h264")
+		e, err := f.Open(vaapiParams)
+		if f.Profile().Format == encode.H264 {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		if err == nil {
+			t.Fatalf("opened; closing: %v", e.Close())
+		}
+		if got := encode.FailureOf(err); got != encode.FailureMissing {
+			t.Errorf("got %v, which is %q; want %q", err, got, encode.FailureMissing)
 		}
 	})
 }

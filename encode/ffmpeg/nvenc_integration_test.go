@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"wavryhost/encode"
 	"wavryhost/encode/encodetest"
@@ -16,7 +17,7 @@ import (
 )
 
 // nvencNames are the encoders of the NVIDIA cards for tests.
-var nvencNames = []string{"h264_nvenc", "hevc_nvenc"}
+var nvencNames = []string{"h264_nvenc", "hevc_nvenc", "av1_nvenc"}
 
 // nvenc returns the factory of one of nvencNames on these cards.
 func nvenc(t *testing.T, name string, cards ...standin.Device) encode.Factory {
@@ -280,6 +281,21 @@ func TestNVENCOnTwoCards(t *testing.T) {
 			if err := e.Close(); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// The quantizers of all codecs are on one scale, whatever the card counts in.
+func TestNVENCReportsItsQuantizer(t *testing.T) {
+	standin.Each(t, nvencNames, func(t *testing.T, name string) {
+		e := open(t, nvenc(t, name, standin.New(t)), vaapiParams)
+		source := newNoiseSource(640, 360)
+		if _, _, err := source.encode(t.Context(), e, 30); err != nil {
+			t.Fatal(err)
+		}
+		unit, err := e.Encode(nil, encode.Order{Time: time.Now()})
+		if err != nil || unit.QP < 20 || unit.QP > 45 {
+			t.Errorf("quantizer %.1f, %v; want 20 to 45 for noise of 0.3 bits per pixel", unit.QP, err)
 		}
 	})
 }

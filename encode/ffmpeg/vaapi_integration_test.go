@@ -15,7 +15,7 @@ import (
 )
 
 // vaapiNames are the encoders of the driver for tests.
-var vaapiNames = []string{"h264_vaapi", "hevc_vaapi"}
+var vaapiNames = []string{"h264_vaapi", "hevc_vaapi", "av1_vaapi"}
 
 // vaapi returns the factory of one of vaapiNames on a device.
 func vaapi(t testing.TB, name string, d standin.Device) encode.Factory {

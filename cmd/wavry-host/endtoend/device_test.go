@@ -16,6 +16,9 @@ import (
 	"wavryhost/encode/ffmpeg/standin"
 )
 
+// onlyH264 is a device without other codecs, whose trials would take seconds.
+const onlyH264 = "encode=h264"
+
 // deviceHost runs a daemon on a graphics device for tests, with a screen that moves and a browser that watches it.
 func deviceHost(t *testing.T, d standin.Device, o hostOptions) (*host, *browser) {
 	t.Helper()
@@ -88,7 +91,7 @@ func TestDeviceFaultsInABrowser(t *testing.T) {
 	} {
 		t.Run(c.encoder+" "+c.fault, func(t *testing.T) {
 			t.Parallel()
-			d := standin.New(t)
+			d := standin.New(t, onlyH264)
 			render, o := d, hostOptions{}
 			if c.encoder == nvenc {
 				render, o.env = standin.New(t, "encode=none"), standin.Nvidia(t, d)
@@ -99,7 +102,7 @@ func TestDeviceFaultsInABrowser(t *testing.T) {
 			b.watchFreezes(t)
 			b.waitFrames(t, 60, patience)
 			usual := b.longestFreeze(t) // on this machine, which may be busy
-			d.Set(t, c.fault)
+			d.Set(t, onlyH264, c.fault)
 			h.waitEncoder(t, "libx264")
 			b.waitFrames(t, 30, patience)
 			froze := b.longestFreeze(t)
@@ -110,7 +113,7 @@ func TestDeviceFaultsInABrowser(t *testing.T) {
 			}
 			h.waitMetric(t, fmt.Sprintf(`wavry_host_encoder_fallbacks_total{codec="H264",from=%q,reason=%q,to="libx264"}`,
 				c.encoder, c.reason), 1)
-			d.Set(t)
+			d.Set(t, onlyH264)
 			h.waitEncoder(t, c.encoder)
 			b.waitFrames(t, 30, patience)
 			t.Logf("with the return of the device: %v", b.longestFreeze(t).Round(time.Millisecond))
@@ -132,10 +135,10 @@ func TestDeviceThatCrashes(t *testing.T) {
 	const token = "crash-crash-crash-crash"
 	o := hostOptions{listen: ln.Addr().String(), token: token, env: []string{"WAVRY_HOST_AUTH__TOKEN=" + token}}
 	ln.Close()
-	d := standin.New(t)
+	d := standin.New(t, onlyH264)
 	h, b := deviceHost(t, d, o)
 	h.waitEncoder(t, "h264_vaapi")
-	d.Set(t, "crash")
+	d.Set(t, onlyH264, "crash")
 	select {
 	case <-h.done:
 	case <-time.After(patience):

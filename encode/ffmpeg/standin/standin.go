@@ -28,8 +28,8 @@ const nvidia = "nvidia"
 
 // The encoders inside the devices.
 var (
-	codecs     = []string{"h264.c", "hevc.c", "control.c", "picture.c"}
-	codecFlags = []string{"-lx264", "-lx265", "-lm"}
+	codecs     = []string{"h264.c", "hevc.c", "av1.c", "control.c", "picture.c"}
+	codecFlags = []string{"-lx264", "-lx265", "-laom", "-lm"}
 )
 
 // libraries are the built libraries and what each consists of.

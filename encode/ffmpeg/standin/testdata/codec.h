@@ -1,4 +1,4 @@
-// The encoders inside the devices for tests, behind one interface: x264 and x265.
+// The encoders inside the devices for tests, behind one interface: x264, x265 and libaom.
 #ifndef CODEC_H
 #define CODEC_H
 
@@ -46,7 +46,7 @@ struct codec {
 	void (*fill)(uint8_t *to, size_t size);
 };
 
-extern const struct codec codec_h264, codec_hevc;
+extern const struct codec codec_h264, codec_hevc, codec_av1;
 
 // Copies the chroma of a picture into separate planes of a size.
 void picture_split(const struct picture *p, uint8_t *const plane[2], int stride, int width, int height);

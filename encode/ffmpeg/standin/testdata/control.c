@@ -33,7 +33,7 @@ int control_begin(struct control *c, int key)
 	int q = (c->finest + 2 * c->coarsest) / 3, known = c->quantizer && expected(c, size, 0);
 	if (known) {
 		// Finer than the previous picture by some steps at most: a guess that is far from what is known may be far off.
-		for (q = fmax(c->finest, c->quantizer - 4); q < c->coarsest && expected(c, size, q) > want; q++)
+		for (q = fmax(c->finest, c->quantizer - 2); q < c->coarsest && expected(c, size, q) > want; q++)
 			;
 	}
 	c->quantizer = q;
@@ -42,13 +42,14 @@ int control_begin(struct control *c, int key)
 
 void control_end(struct control *c, int key, double bits)
 {
-	double *size = c->size[!!key], change = size[c->quantizer] ? bits / size[c->quantizer] : 1;
+	double *size = c->size[!!key], change = size[c->quantizer] ? sqrt(bits / size[c->quantizer]) : 1;
 	for (int q = 0; q < QUANTIZERS; q++) {
-		size[q] *= change; // the content is another one
+		size[q] *= change; // sizes depend on the content and on chance, so what is known follows halfway
 		if ((q < c->quantizer && size[q] < bits) || (q > c->quantizer && size[q] > bits))
 			size[q] = 0;
 	}
-	size[c->quantizer] = bits;
-	// At most one share is saved: a picture must not exceed its share by far.
-	c->debt = fmin(fmax(c->debt + bits - c->share, -c->share), c->share);
+	if (!size[c->quantizer])
+		size[c->quantizer] = bits;
+	// At most two shares are saved: a picture must not exceed its share by far.
+	c->debt = fmin(fmax(c->debt + bits - c->share, -2 * c->share), 2 * c->share);
 }

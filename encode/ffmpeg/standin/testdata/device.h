@@ -1,5 +1,5 @@
-// A graphics device for tests: a driver for libva that encodes with x264 and x265. It is not part of the product. card.h
-// is about NVIDIA's cards.
+// A graphics device for tests: a driver for libva that encodes with x264, x265 and libaom. It is not part of the
+// product. card.h is about NVIDIA's cards.
 //
 // The device is a file, which takes the place of a render node. The file's words set limits and faults. They are read
 // again at each operation, so that a test can break a device while it is in use:
@@ -13,6 +13,7 @@
 //   import=none   no surfaces of other programs
 //   process=none  no scaling or conversion
 //   encode=none   no encoder
+//   encode=h264   no other codec
 //   hang          a picture is never done
 //   corrupt       the encoder's output is damaged
 //   damaged       its pictures between keyframes are
@@ -29,6 +30,7 @@
 #include <va/va_backend.h>
 #include <va/va_backend_vpp.h>
 #include <va/va_drmcommon.h>
+#include <va/va_enc_av1.h>
 #include <va/va_enc_h264.h>
 #include <va/va_enc_hevc.h>
 #include <va/va_vpp.h>
@@ -114,8 +116,8 @@ void device_count(struct device *d);
 void *device_object(struct device *d, enum kind kind, VAGenericID id);
 uint8_t *coded_buffer(struct device *d, VABufferID id, size_t size);
 
-// Writes the profiles that have an encoder, and returns their number.
-int encode_profiles(VAProfile *list);
+// Writes the profiles that have an encoder, or those of H.264 alone, and returns their number.
+int encode_profiles(VAProfile *list, int h264);
 VAStatus encode_picture(struct device *d, struct context *c);
 void encode_close(struct context *c);
 // Reads a packed header, if it has the parameters of a sequence.

@@ -101,9 +101,8 @@ out: \
 
 static VAStatus query_profiles(VADriverContextP ctx, VAProfile *list, int *n)
 {
-	(void)ctx;
 	list[0] = VAProfileNone;
-	*n = 1 + encode_profiles(list + 1);
+	*n = 1 + encode_profiles(list + 1, device_setting(device_of(ctx), "encode=h264", NULL));
 	return VA_STATUS_SUCCESS;
 }
 
@@ -154,6 +153,17 @@ static VAStatus get_attributes(VADriverContextP ctx, VAProfile profile, VAEntryp
 					.log2_max_coding_tree_block_size_minus3 = 2, .log2_min_coding_tree_block_size_minus3 = 2,
 					.log2_max_luma_transform_block_size_minus2 = 3, .max_max_transform_hierarchy_depth_inter = 2,
 					.max_max_transform_hierarchy_depth_intra = 2,
+				}}.value;
+			break;
+		case VAConfigAttribEncAV1:
+		case VAConfigAttribEncAV1Ext1:
+			if (profile == VAProfileAV1Profile0)
+				list[i].value = 0; // no tools
+			break;
+		case VAConfigAttribEncAV1Ext2:
+			if (profile == VAProfileAV1Profile0)
+				list[i].value = (VAConfigAttribValEncAV1Ext2){.bits = {
+					.tile_size_bytes_minus1 = 3, .obu_size_bytes_minus1 = 3, .tx_mode_support = 4, .max_tile_num_minus1 = 127,
 				}}.value;
 			break;
 		case VAConfigAttribMaxPictureWidth:
@@ -597,6 +607,10 @@ static void take_sequence(struct context *c, const void *data)
 		c->sequence.height = s->pic_height_in_luma_samples;
 		c->sequence.level = s->general_level_idc;
 		rate = s->bits_per_second;
+	} else if (c->config.profile == VAProfileAV1Profile0) {
+		const VAEncSequenceParameterBufferAV1 *s = data;
+		c->sequence.level = s->seq_level_idx;
+		rate = s->bits_per_second;
 	} else {
 		const VAEncSequenceParameterBufferH264 *s = data;
 		c->sequence.width = 16 * s->picture_width_in_mbs;
@@ -619,6 +633,12 @@ static void take_picture(struct context *c, const void *data)
 		const VAEncPictureParameterBufferHEVC *p = data;
 		c->coded = p->coded_buf;
 		c->key = p->pic_fields.bits.idr_pic_flag;
+	} else if (c->config.profile == VAProfileAV1Profile0) {
+		const VAEncPictureParameterBufferAV1 *p = data;
+		c->sequence.width = p->frame_width_minus_1 + 1;
+		c->sequence.height = p->frame_height_minus_1 + 1;
+		c->coded = p->coded_buf;
+		c->key = p->picture_flags.bits.frame_type == 0;
 	} else {
 		const VAEncPictureParameterBufferH264 *p = data;
 		c->coded = p->coded_buf;

@@ -10,13 +10,15 @@ static const struct { VAProfile profile; const char *name; const struct codec *c
 	{VAProfileH264Main, "main", &codec_h264},
 	{VAProfileH264High, "high", &codec_h264},
 	{VAProfileHEVCMain, "main", &codec_hevc},
+	{VAProfileAV1Profile0, "main", &codec_av1},
 };
 
-int encode_profiles(VAProfile *list)
+int encode_profiles(VAProfile *list, int h264)
 {
 	int n = 0;
-	for (; n < (int)(sizeof profiles / sizeof *profiles); n++)
-		list[n] = profiles[n].profile;
+	for (size_t i = 0; i < sizeof profiles / sizeof *profiles; i++)
+		if (!h264 || profiles[i].codec == &codec_h264)
+			list[n++] = profiles[i].profile;
 	return n;
 }
 

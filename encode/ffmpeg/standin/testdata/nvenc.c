@@ -1,4 +1,4 @@
-// Takes the place of libnvidia-encode: H.264 by x264 and HEVC by x265, through NVIDIA's public interface.
+// Takes the place of libnvidia-encode: H.264 by x264, HEVC by x265 and AV1 by libaom, through NVIDIA's public interface.
 #include "card.h"
 #include "codec.h"
 #include "fault.h"
@@ -142,26 +142,25 @@ static const struct codec *codec_of(GUID guid)
 		return &codec_h264;
 	if (is(guid, NV_ENC_CODEC_HEVC_GUID))
 		return &codec_hevc;
+	if (is(guid, NV_ENC_CODEC_AV1_GUID))
+		return &codec_av1;
 	return NULL;
 }
 
-#define CODECS 2
-
 static NVENCSTATUS NVENCAPI count_codecs(void *encoder, uint32_t *n)
 {
-	(void)encoder;
-	*n = CODECS;
+	struct encoder *e = encoder;
+	*n = fault_set(e->fd, "encode=h264", NULL) ? 1 : 3;
 	return NV_ENC_SUCCESS;
 }
 
 static NVENCSTATUS NVENCAPI list_codecs(void *encoder, GUID *list, uint32_t room, uint32_t *n)
 {
-	(void)encoder;
-	if (room < CODECS)
+	const GUID all[] = {NV_ENC_CODEC_H264_GUID, NV_ENC_CODEC_HEVC_GUID, NV_ENC_CODEC_AV1_GUID};
+	count_codecs(encoder, n);
+	if (room < *n)
 		return NV_ENC_ERR_INVALID_PARAM;
-	list[0] = NV_ENC_CODEC_H264_GUID;
-	list[1] = NV_ENC_CODEC_HEVC_GUID;
-	*n = CODECS;
+	memcpy(list, all, *n * sizeof *list);
 	return NV_ENC_SUCCESS;
 }
 
@@ -257,6 +256,26 @@ static const char *take_hevc(struct settings *s, const NV_ENC_CONFIG *c)
 	return is(c->profileGUID, NV_ENC_HEVC_PROFILE_MAIN_GUID) ? "main" : NULL;
 }
 
+static const char *take_av1(struct settings *s, const NV_ENC_CONFIG *c)
+{
+	const NV_ENC_CONFIG_AV1 *a = &c->encodeCodecConfig.av1Config;
+	s->level = a->level;
+	s->headers = a->repeatSeqHdr && !a->disableSeqHdr && !a->outputAnnexBFormat;
+	s->colors = (struct colors){a->colorRange, a->colorPrimaries, a->transferCharacteristics, a->matrixCoefficients,
+	                            a->chromaSamplePosition};
+	return is(c->profileGUID, NV_ENC_AV1_PROFILE_MAIN_GUID) ? "main" : NULL;
+}
+
+// Returns how many bytes a picture of a constant rate is padded with, if that is demanded.
+static size_t padding(const struct encoder *e, size_t size)
+{
+	if (e->codec != &codec_av1 || e->config.rcParams.rateControlMode != NV_ENC_PARAMS_RC_CBR ||
+	    !e->config.encodeCodecConfig.av1Config.enableBitstreamPadding)
+		return 0;
+	size_t share = (uint64_t)e->config.rcParams.averageBitRate * e->init.frameRateDen / e->init.frameRateNum / 8;
+	return share > size + 8 ? share - size : 0;
+}
+
 static NVENCSTATUS NVENCAPI initialize(void *encoder, NV_ENC_INITIALIZE_PARAMS *init)
 {
 	struct encoder *e = encoder;
@@ -279,7 +298,8 @@ static NVENCSTATUS NVENCAPI initialize(void *encoder, NV_ENC_INITIALIZE_PARAMS *
 		.width = init->encodeWidth, .height = init->encodeHeight,
 		.rate_num = init->frameRateNum, .rate_den = init->frameRateDen, .rate = rate_of(e),
 	};
-	s.profile = e->codec == &codec_h264 ? take_h264(&s, &e->config) : take_hevc(&s, &e->config);
+	s.profile = e->codec == &codec_h264 ? take_h264(&s, &e->config) :
+	            e->codec == &codec_hevc ? take_hevc(&s, &e->config) : take_av1(&s, &e->config);
 	if (!s.profile)
 		return fail(e, NV_ENC_ERR_UNSUPPORTED_PARAM, "The stand-in does not have this profile.");
 	e->inside = e->codec->open(&s);
@@ -402,6 +422,8 @@ static NVENCSTATUS NVENCAPI encode_picture(void *encoder, NV_ENC_PIC_PARAMS *p)
 		return fail(e, NV_ENC_ERR_GENERIC, "The encoder inside does not encode.");
 	e->idr = 0;
 	size_t filler = fault_filler(e->fd, unit.size);
+	if (!filler)
+		filler = padding(e, unit.size);
 	if (unit.size + filler > out->room) {
 		uint8_t *data = realloc(out->data, unit.size + filler);
 		if (!data)

@@ -129,11 +129,59 @@ static void hevc(struct sequence *s, struct bits *b)
 		usability(b, &s->colors);
 }
 
+// Finds a sequence header of AV1 at the beginning of the data. It returns 0 if there is none.
+static int find_av1(struct bits *b, const uint8_t *data, size_t size)
+{
+	size_t at = 1;
+	if (size < 3 || (data[0] >> 3 & 15) != 1 || !(data[0] & 2))
+		return 0;
+	while (at < size && data[at] & 0x80) // the size
+		at++;
+	for (at++; at < size && b->size < sizeof b->data; at++)
+		b->data[b->size++] = data[at];
+	return 1;
+}
+
+static void av1(struct sequence *s, struct bits *b)
+{
+	get(b, 5);             // profile, still pictures
+	if (get(b, 1 + 1 + 5)) // timing, delay, several operating points
+		return; // libavcodec uses none of them
+	get(b, 12);
+	if (get(b, 5) > 7) // level
+		get(b, 1);
+	int width = get(b, 4) + 1, height = get(b, 4) + 1;
+	get(b, width);
+	get(b, height);
+	get(b, 1 + 3 + 4); // frame numbers, tools
+	unsigned order = get(b, 1);
+	if (order)
+		get(b, 2);
+	unsigned screen = get(b, 1) || get(b, 1);
+	if (screen && !get(b, 1))
+		get(b, 1);
+	if (order)
+		get(b, 3);
+	get(b, 3 + 2); // tools, depth, gray
+	if (get(b, 1)) {
+		s->colors.primaries = get(b, 8);
+		s->colors.transfer = get(b, 8);
+		s->colors.matrix = get(b, 8);
+	}
+	s->colors.full_range = get(b, 1);
+	s->colors.location = get(b, 2);
+}
+
 void sequence_header(struct sequence *s, VAProfile profile, const uint8_t *data, size_t size)
 {
 	struct bits b = {0};
-	if (profile == VAProfileHEVCMain && find(&b, data, size, 33, 1, 63))
-		hevc(s, &b);
-	else if (profile != VAProfileHEVCMain && find(&b, data, size, 7, 0, 31))
+	if (profile == VAProfileAV1Profile0) {
+		if (find_av1(&b, data, size))
+			av1(s, &b);
+	} else if (profile == VAProfileHEVCMain) {
+		if (find(&b, data, size, 33, 1, 63))
+			hevc(s, &b);
+	} else if (find(&b, data, size, 7, 0, 31)) {
 		h264(s, &b);
+	}
 }
