@@ -27,6 +27,8 @@ const sampleEvery = 200 * time.Millisecond
 //
 // The decoder does not get the pictures in between. What it shows is wrong, but the syntax of H.264 depends on no other
 // picture. So the sample finds damaged data, and not wrong pictures.
+//
+// The decoder of HEVC reports damage in headers alone. Only the trial of an encoder finds more: it compares pictures.
 type checker struct {
 	width, height int
 	samples       bool
