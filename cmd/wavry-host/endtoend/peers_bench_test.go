@@ -164,6 +164,7 @@ func (s *stage) measure(b *testing.B, x *xserver, p product, bits int) (f figure
 	stop := s.play(b, x)
 	defer stop()
 	pid := p.send(b, x, v, bits)
+	s.covered.Store(true)
 	eventually(b, patience, "pictures are shown", func() error {
 		var decoded int
 		if err := v.eval("viewer.decoded()", &decoded); err != nil || decoded < 3 {
@@ -296,10 +297,9 @@ func (r *report) write(t testing.TB, dir string) {
 	var text strings.Builder
 	fmt.Fprintf(&text, "# Other products: results\n\n"+
 		"[What this is](../peers.md). `make bench-peers` writes this page.\n\n"+
-		"%s; %s; %d processors (%s); %dx%d, %d rounds, medians. Load of the machine before it: %s.\n\n"+
+		"%s; %s; %d processors (%s).\n%dx%d; medians, rounds: %d; load of the machine before: %s.\n\n"+
 		"![Quality by rate](curves.svg)\n", time.Now().UTC().Format(time.DateOnly), system(t), runtime.NumCPU(),
-		processorName(t),
-		r.height*16/9, r.height, r.rounds, r.load)
+		processorName(t), r.height*16/9, r.height, r.rounds, r.load)
 	for _, s := range r.scenes {
 		fmt.Fprintf(&text, "\n## %s\n\n"+
 			"| product | rate | kbit/s | pictures/s | delay p50, p95, ms | SSIM | PSNR, dB | rows | CPU, ms/picture |\n"+

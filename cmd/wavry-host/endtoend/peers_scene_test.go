@@ -7,6 +7,7 @@ import (
 	"image"
 	"math"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,8 @@ func frameOf(s scene.Scene, n int) int {
 type stage struct {
 	scene         scene.Scene
 	width, height int
+	// covered is set when windows of a product have covered the screen: its next picture is shown as a whole.
+	covered atomic.Bool
 }
 
 // rehearse draws the frames that are slow to draw.
@@ -113,6 +116,9 @@ func (s *stage) play(t testing.TB, x *xserver) (stop func()) {
 					f := s.scene.Frame(pix, s.width, s.height, frameOf(s.scene, next), begun)
 					damage = append(damage, f.Damage...)
 					f.Release()
+				}
+				if s.covered.Swap(false) {
+					damage = []image.Rectangle{image.Rect(0, 0, s.width, s.height)}
 				}
 				if len(damage) == 0 {
 					continue
