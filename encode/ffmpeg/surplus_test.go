@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// An encoder that leaves a tenth of what is requested uses its rate after a while. One that leaves nothing, and one
-// whose content needs little, are asked for no more.
+// An encoder that leaves a tenth of what is requested uses its rate after a while. It is asked for no more when it
+// leaves nothing, or when its content needs little.
 func TestSurplus(t *testing.T) {
 	const rate = 1_000_000
 	for _, c := range []struct{ uses, want, request float64 }{

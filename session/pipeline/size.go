@@ -8,7 +8,8 @@ import (
 	"wavryhost/encode"
 )
 
-// expected returns the factory of the open encoder, or else of the one that would be opened, nil if there is none.
+// expected returns the factory of the open encoder, or else of the encoder that would be opened. It is nil if there is
+// none.
 func (a *activeEncoder) expected() encode.Factory {
 	if a.open != nil {
 		return a.factory

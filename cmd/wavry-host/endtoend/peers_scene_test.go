@@ -190,10 +190,10 @@ var matrices = []struct{ red, blue, scale, offset float64 }{
 	{0.299, 0.114, 219.0 / 255, 16}, {0.2126, 0.0722, 219.0 / 255, 16}, {0.299, 0.114, 1, 0}, {0.2126, 0.0722, 1, 0},
 }
 
-// score returns how like the scene the pictures are, on average over those whose strip can be read, and how many those
-// are. The mean PSNR is that of the mean error. The strip is not scored, and smaller pictures are
-// scaled. Each picture is compared by the matrix that fits
-// it best, since products differ in it, and no decoder tells which it was.
+// score returns how similar the pictures are to the scene, on average, and how many were compared. A picture whose
+// strip cannot be read is left out. psnr is the PSNR of the mean error. The strip is not scored, and smaller pictures
+// are scaled. Products make luma by different matrices, which no decoder states; each picture is compared by the matrix
+// that fits it best.
 func (s *stage) score(pictures []picture) (ssim, psnr float64, scored int) {
 	at := map[int][]picture{}
 	last := -1

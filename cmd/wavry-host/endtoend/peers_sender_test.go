@@ -30,7 +30,7 @@ type product struct {
 	send        func(t testing.TB, x *xserver, v *browser, bits int) (pid int)
 }
 
-// products are those that are compared.
+// products are compared with each other.
 var products = []product{
 	{"wavry-host, H.264", "#0072b2", wavry("H264", "never")},
 	{"wavry-host, AV1", "#56b4e9", wavry("AV1", "always")},
