@@ -124,7 +124,7 @@ func (s setting) measure(t testing.TB, sc scene.Scene, width, height, rate, seco
 		scored++
 		c := converterOf(enc)
 		luma := planeOf(c)
-		p.ssim += scene.SSIM(got.data, luma, width, height, width, c.picture.Linesize()[0])
+		p.ssim += scene.SSIM(got.data, luma, width, height, width, width)
 		db, err := lumaPSNR(got, c)
 		if err != nil {
 			t.Fatal(err)
@@ -205,7 +205,7 @@ func BenchmarkCurves(b *testing.B) {
 const defaultCurves = "baseline, deblocking off=libx264,h264=1,deblock=;baseline=libx264,h264=1;main=libx264,h264=2;" +
 	"high=libx264;high, text=libx264,content=1;high, film=libx264,content=3;VP9=libvpx-vp9;VP8=libvpx"
 
-// planeOf returns the luma of the picture that was encoded last.
+// planeOf returns the luma of the picture that was encoded last, without gaps between the rows.
 func planeOf(c *converter) []byte {
 	pixels, err := c.picture.Data().Bytes(1)
 	if err != nil {

@@ -22,7 +22,7 @@ func lumaPSNR(got picture, want *converter) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return scene.PSNR(got.data, pixels, got.width, got.height, got.width, want.picture.Linesize()[0]), nil
+	return scene.PSNR(got.data, pixels, got.width, got.height, got.width, got.width), nil
 }
 
 // refined encodes a still page at 60 pictures a second. It returns how many pictures it takes until one has 40 dB, how
