@@ -187,16 +187,7 @@ func TestNVENCLostWhileEncoding(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "card is gone") {
 			t.Errorf("got %v; want the driver's reason", err)
 		}
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-		if after := descriptors(t); after != before {
-			t.Errorf("got %d descriptors after the failure; want %d", after, before)
-		}
-		d.Set(t)
-		if _, err := open(t, f, vaapiParams).Encode(moving(0, 640, 360), encode.Order{}); err != nil {
-			t.Errorf("the card works again, the encoder does not: %v", err)
-		}
+		recovers(t, d, f, e, before)
 	})
 }
 

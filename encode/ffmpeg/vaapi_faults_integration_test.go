@@ -101,19 +101,26 @@ func TestVAAPIFaultsWhileEncoding(t *testing.T) {
 				if _, again := e.Encode(moving(2, 640, 360), encode.Order{}); again == nil {
 					t.Error("a failed encoder went on")
 				}
-				if err := e.Close(); err != nil {
-					t.Error(err)
-				}
-				if after := descriptors(t); after != before {
-					t.Errorf("got %d descriptors after the failure; want %d", after, before)
-				}
-				d.Set(t)
-				if _, err := open(t, f, vaapiParams).Encode(moving(0, 640, 360), encode.Order{}); err != nil {
-					t.Errorf("the device works again, the encoder does not: %v", err)
-				}
+				recovers(t, d, f, e, before)
 			})
 		}
 	})
+}
+
+// recovers checks that a failed encoder left no descriptors, and that a new one works once its device does. before is
+// the number of descriptors before it was opened.
+func recovers(t *testing.T, d standin.Device, f encode.Factory, failed encode.Encoder, before int) {
+	t.Helper()
+	if err := failed.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("got %d descriptors after the failure; want %d", after, before)
+	}
+	d.Set(t)
+	if _, err := open(t, f, vaapiParams).Encode(moving(0, 640, 360), encode.Order{}); err != nil {
+		t.Errorf("the device works again, the encoder does not: %v", err)
+	}
 }
 
 // The driver names the limits of a card. The profile is not asked.
