@@ -21,27 +21,35 @@ type Scene struct {
 	Draw func(f *capture.Frame, n int)
 }
 
+// makers make what draws each scene.
+var makers = []struct {
+	name string
+	make func(width, height int) func(*capture.Frame, int)
+}{
+	{"scroll", func(w, h int) func(*capture.Frame, int) { return scrolling(Terminal(w, h), 2) }},
+	{"scroll fast", func(w, h int) func(*capture.Frame, int) { return scrolling(Terminal(w, h), 16) }},
+	{"typing", func(w, h int) func(*capture.Frame, int) { return typing(Terminal(w, h)) }},
+	{"film", film},
+	{"slides", func(w, h int) func(*capture.Frame, int) { return slides(Terminal(w, h)) }},
+	{"page", func(w, h int) func(*capture.Frame, int) { return reading(Terminal(w, h)) }},
+}
+
 // All returns the scenes.
-func All(width, height int) []Scene {
-	page := Terminal(width, height)
-	return []Scene{
-		{"scroll", scrolling(page, 2)},
-		{"scroll fast", scrolling(page, 16)},
-		{"typing", typing(page)},
-		{"film", film(width, height)},
-		{"slides", slides(page)},
-		{"page", reading(page)},
+func All(width, height int) (list []Scene) {
+	for _, m := range makers {
+		list = append(list, Scene{m.name, m.make(width, height)})
 	}
+	return list
 }
 
 // Find returns the scene with a name, and whether there is one.
 func Find(name string, width, height int) (Scene, bool) {
-	list := All(width, height)
-	i := slices.IndexFunc(list, func(s Scene) bool { return s.Name == name })
-	if i < 0 {
-		return Scene{}, false
+	for _, m := range makers {
+		if m.name == name {
+			return Scene{m.name, m.make(width, height)}, true
+		}
 	}
-	return list[i], true
+	return Scene{}, false
 }
 
 // Frame draws frame n over the pixels of the frame before it: rows of 4*width bytes, in the order B, G, R, X.
