@@ -522,6 +522,7 @@ func BenchmarkCaptureToDisplay(b *testing.B) {
 			}})
 			page := openBrowser(b, "", h.page(""))
 			page.waitFrames(b, 5*benchRate, 30*time.Second)
+			page.readsCodes(b)
 			for b.Loop() {
 				var got struct {
 					Delays []float64
@@ -538,5 +539,18 @@ func BenchmarkCaptureToDisplay(b *testing.B) {
 				b.ReportMetric(float64(got.Unread), "unread")
 			}
 		})
+	}
+}
+
+// readsCodes gives a page the function readCode of testdata/code.js.
+func (b *browser) readsCodes(t testing.TB) {
+	t.Helper()
+	script, err := os.ReadFile("testdata/code.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done bool
+	if err := b.eval("(window.readCode = "+string(script)+", true)", &done); err != nil {
+		t.Fatal(err)
 	}
 }

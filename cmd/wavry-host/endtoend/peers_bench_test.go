@@ -4,7 +4,6 @@ package endtoend
 
 import (
 	"cmp"
-	_ "embed"
 	"encoding/base64"
 	"fmt"
 	"math"
@@ -140,10 +139,14 @@ func BenchmarkPeers(b *testing.B) {
 	r.write(b, dir)
 }
 
-// emptyPage returns the address of an empty page, which runs a script and has a video element. Chromium lets pages of
-// 127.0.0.1 share the screen.
-func emptyPage(t testing.TB, script string) string {
+// peerPage returns the address of a page with testdata/peers.js and a video element. Chromium lets pages of 127.0.0.1
+// share the screen.
+func peerPage(t testing.TB) string {
 	t.Helper()
+	script, err := os.ReadFile("testdata/peers.js")
+	if err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprintf(w, "<!doctype html><body style=margin:0><video muted autoplay playsinline></video>"+
@@ -156,18 +159,15 @@ func emptyPage(t testing.TB, script string) string {
 // measure has a viewer watch a product's stream of the scene.
 func (s *stage) measure(b *testing.B, x *xserver, p product, bits int) (f figures) {
 	b.Helper()
-	script, err := os.ReadFile("testdata/peers.js")
-	if err != nil {
-		b.Fatal(err)
-	}
-	v := openBrowser(b, "", emptyPage(b, string(script)))
+	v := openBrowser(b, "", peerPage(b))
+	v.readsCodes(b)
 	stop := s.play(b, x)
 	defer stop()
 	pid := p.send(b, x, v, bits)
 	s.covered.Store(true)
 	eventually(b, patience, "pictures are shown", func() error {
 		var decoded int
-		if err := v.eval("viewer.decoded()", &decoded); err != nil || decoded < 3 {
+		if err := v.eval("peer.decoded()", &decoded); err != nil || decoded < 3 {
 			return fmt.Errorf("%d pictures, %w", decoded, err)
 		}
 		return nil
@@ -185,15 +185,12 @@ func (s *stage) measure(b *testing.B, x *xserver, p product, bits int) (f figure
 			At, Drawn float64
 			Number    int
 		}
-		Took    float64
-		Failed  string
-		Kept    int
-		Bytes   float64
-		Decoded int
-		Dropped int
-		Decoder string
+		Took   float64
+		Failed string
+		Kept   int
+		Bytes  float64
 	}
-	if err := v.eval(fmt.Sprintf("viewer.watch(%v, %v)", peerWatch.Seconds(), peerKeep.Seconds()), &got); err != nil {
+	if err := v.eval(fmt.Sprintf("peer.watch(%v, %v)", peerWatch.Seconds(), peerKeep.Seconds()), &got); err != nil {
 		b.Fatal(err)
 	}
 	f.cpu = millis(cpu()-before) / time.Since(begun).Seconds()
@@ -226,7 +223,7 @@ func (s *stage) measure(b *testing.B, x *xserver, p product, bits int) (f figure
 			Width, Height int
 			Luma          string
 		}
-		if err := v.eval(fmt.Sprintf("viewer.picture(%d)", i), &one); err != nil {
+		if err := v.eval(fmt.Sprintf("peer.picture(%d)", i), &one); err != nil {
 			b.Fatal(err)
 		}
 		luma, err := base64.StdEncoding.DecodeString(one.Luma)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,10 +61,18 @@ func (b *browser) describe(t testing.TB, script string, arguments ...any) (got s
 // connect gives a viewer's offer to a function that answers.
 func (b *browser) connect(t testing.TB, codec string, answer func(offer string) string) {
 	t.Helper()
-	got := answer(b.describe(t, "viewer.offer(%s)", codec))
-	quoted, _ := json.Marshal(got)
+	b.accept(t, answer(b.describe(t, "peer.offer(%s)", codec)))
+}
+
+// accept takes the answer to an offer.
+func (b *browser) accept(t testing.TB, answer string) {
+	t.Helper()
+	quoted, err := json.Marshal(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var done bool
-	if err := b.eval(fmt.Sprintf("viewer.accept(%s)", quoted), &done); err != nil {
+	if err := b.eval(fmt.Sprintf("peer.accept(%s)", quoted), &done); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -121,7 +130,7 @@ func webrtcbin(t testing.TB, x *xserver, v *browser, bits int) int {
 	if err := json.Unmarshal(line, &offer); err != nil {
 		t.Fatal(err)
 	}
-	offer.SDP = v.describe(t, "viewer.answer(%s)", offer.SDP)
+	offer.SDP = v.describe(t, "peer.answer(%s)", offer.SDP)
 	if err := json.NewEncoder(stdin).Encode(offer); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +177,7 @@ func ffmpegRTP(t testing.TB, x *xserver, v *browser, bits int) int {
 		t.Fatal(err)
 	}
 	<-gathered
-	answer := v.describe(t, "viewer.answer(%s)", pc.LocalDescription().SDP)
+	answer := v.describe(t, "peer.answer(%s)", pc.LocalDescription().SDP)
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		t.Fatal(err)
 	}
@@ -194,37 +203,38 @@ func ffmpegRTP(t testing.TB, x *xserver, v *browser, bits int) int {
 	return start(t, exec.Command("ffmpeg", args...)).Process.Pid
 }
 
-// sharing is Chromium, which shares the screen. It is a window at the side of the screen, where nobody sees it.
+// sharing is Chromium's own screen sharing. Its window is at the corner of the screen, all but a pixel outside.
 func sharing(codec string) func(testing.TB, *xserver, *browser, int) int {
 	return func(t testing.TB, x *xserver, v *browser, bits int) int {
 		t.Helper()
-		b := startChromium(t, emptyPage(t, ""),
+		b := startChromium(t, peerPage(t),
 			chromedp.Flag("headless", false), chromedp.Env("DISPLAY="+x.name()), chromedp.Flag("ozone-platform", "x11"),
 			chromedp.Flag("auto-select-desktop-capture-source", "Entire screen"),
 			chromedp.Flag("window-position", fmt.Sprintf("%d,%d", x.width-1, x.height-1)),
 		)
 		page := b.page.(chromium)
-		script, err := os.ReadFile("testdata/sharing.js")
-		if err != nil {
-			t.Fatal(err)
-		}
 		ctx, cancel := context.WithTimeout(page.ctx, patience)
 		defer cancel()
-		offer, err := chromedp.Run(ctx, chromedp.Evaluate[string](
-			fmt.Sprintf("(%s)(%q, %d)", strings.TrimSpace(string(script)), codec, bits),
+		offer, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf("peer.share(%q, %d)", codec, bits),
 			chromedp.EvalAwaitPromise, func(p *runtime.EvaluateParams) { yes := true; p.UserGesture = &yes }))
 		if err != nil {
 			t.Fatalf("share the screen: %v", err)
 		}
 		x.hideBar(t)
-		answer := v.describe(t, "viewer.answer(%s)", offer)
-		quoted, _ := json.Marshal(answer)
-		var done bool
-		if err := b.eval(fmt.Sprintf("window.accept(%s)", quoted), &done); err != nil {
-			t.Fatal(err)
-		}
+		answer := v.describe(t, "peer.answer(%s)", offer)
+		b.accept(t, startingAt(answer, bits))
 		return chromedp.FromContext(page.ctx).Browser.Process().Pid
 	}
+}
+
+// startingAt has Chromium start at a rate. Without it, its estimate takes a minute to rise.
+func startingAt(description string, bits int) string {
+	return regexp.MustCompile(`a=fmtp:[^\r\n]*`).ReplaceAllStringFunc(description, func(line string) string {
+		if strings.Contains(line, " apt=") { // of retransmissions
+			return line
+		}
+		return fmt.Sprintf("%s;x-google-start-bitrate=%d", line, bits/1000)
+	})
 }
 
 // hideBar removes the bar with which Chromium says that it shares the screen.
@@ -235,18 +245,14 @@ func (x *xserver) hideBar(t testing.TB) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	root := xproto.Setup(c).DefaultScreen(c).Root
 	eventually(t, patience, "Chromium shows its bar", func() error {
-		tree, err := xproto.QueryTree(c, root).Reply()
+		shown, err := mapped(c)
 		if err != nil {
 			return err
 		}
-		for _, w := range tree.Children {
+		for _, w := range shown {
 			at, err := xproto.GetGeometry(c, xproto.Drawable(w)).Reply()
-			if err != nil || at.Height < 20 || at.Height > 120 || at.Width < 200 {
-				continue
-			}
-			if a, err := xproto.GetWindowAttributes(c, w).Reply(); err == nil && a.MapState == xproto.MapStateViewable {
+			if err == nil && at.Height >= 20 && at.Height <= 120 && at.Width >= 200 {
 				return xproto.UnmapWindowChecked(c, w).Check()
 			}
 		}

@@ -186,23 +186,27 @@ func (x *xserver) waitWindows(t testing.TB, n int) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	root := xproto.Setup(c).DefaultScreen(c).Root
 	eventually(t, patience, fmt.Sprintf("%d windows on %s", n, x.name()), func() error {
-		tree, err := xproto.QueryTree(c, root).Reply()
-		if err != nil {
-			return err
+		shown, err := mapped(c)
+		if err == nil && len(shown) < n {
+			err = fmt.Errorf("%d are mapped", len(shown))
 		}
-		mapped := 0
-		for _, w := range tree.Children {
-			if a, err := xproto.GetWindowAttributes(c, w).Reply(); err == nil && a.MapState == xproto.MapStateViewable {
-				mapped++
-			}
-		}
-		if mapped < n {
-			return fmt.Errorf("%d are mapped", mapped)
-		}
-		return nil
+		return err
 	})
+}
+
+// mapped returns the windows of the screen that are mapped.
+func mapped(c *xgb.Conn) (shown []xproto.Window, err error) {
+	tree, err := xproto.QueryTree(c, xproto.Setup(c).DefaultScreen(c).Root).Reply()
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range tree.Children {
+		if a, err := xproto.GetWindowAttributes(c, w).Reply(); err == nil && a.MapState == xproto.MapStateViewable {
+			shown = append(shown, w)
+		}
+	}
+	return shown, nil
 }
 
 // luma returns the screen's brightness as the server has it, averaged into cells.

@@ -1,48 +1,11 @@
 (async () => {
-	// The layout of the time code is in the documentation of capture/synthetic.
-	const COLUMNS = 32, ROWS = 4, GRID = 36;
 	const video = document.querySelector("video");
-	const canvas = document.createElement("canvas");
-	const context = canvas.getContext("2d", {willReadFrequently: true});
-	const table = Array.from({length: 256}, (_, n) => {
-		for (let k = 0; k < 8; k++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
-		return n >>> 0;
-	});
-	const crc = (bytes) => {
-		let c = 0xffffffff;
-		for (const b of bytes) c = table[(c ^ b) & 255] ^ (c >>> 8);
-		return (c ^ 0xffffffff) >>> 0;
-	};
-	const read = () => {
-		const w = video.videoWidth, h = video.videoHeight, strip = Math.ceil(h * ROWS / GRID);
-		canvas.width = w;
-		canvas.height = strip;
-		context.drawImage(video, 0, 0, w, strip, 0, 0, w, strip);
-		const d = context.getImageData(0, 0, w, strip).data;
-		const luma = (c, r) => {
-			const x0 = Math.ceil((c + .25) * w / COLUMNS), x1 = Math.floor((c + .75) * w / COLUMNS);
-			const y0 = Math.ceil((r + .25) * h / GRID), y1 = Math.floor((r + .75) * h / GRID);
-			let sum = 0, n = 0;
-			for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++, n++) {
-				const i = 4 * (y * w + x);
-				sum += .299 * d[i] + .587 * d[i + 1] + .114 * d[i + 2];
-			}
-			return sum / n;
-		};
-		let white = 0, black = 0;
-		for (let r = 0; r < ROWS; r++) { white += luma(0, r) + luma(31, r); black += luma(1, r) + luma(30, r); }
-		const middle = (white + black) / (4 * ROWS);
-		const bytes = new Uint8Array(14);
-		for (let k = 0; k < 112; k++) if (luma(2 + k % 28, Math.floor(k / 28)) > middle) bytes[k >> 3] |= 128 >> (k & 7);
-		const v = new DataView(bytes.buffer);
-		return crc(bytes.subarray(0, 10)) === v.getUint32(10) ? v.getUint16(4) * 2 ** 32 + v.getUint32(6) : 0;
-	};
 	const Delays = [];
 	let Unread = 0;
 	await new Promise((resolve) => {
 		const end = setTimeout(resolve, 13000);
 		const each = (now, meta) => {
-			const drawn = read();
+			const drawn = readCode(video).time; // code.js
 			if (drawn) Delays.push(performance.timeOrigin + Math.max(now, meta.expectedDisplayTime) - drawn);
 			else Unread++;
 			if (Delays.length + Unread >= COUNT) { clearTimeout(end); resolve(); } else video.requestVideoFrameCallback(each);
