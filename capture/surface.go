@@ -2,6 +2,7 @@ package capture
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -22,6 +23,19 @@ var kinds = [...]string{Memory: "memory", DMA: "dma-buf", Metal: "pixel-buffer",
 // Kinds returns all kinds.
 func Kinds() []Kind { return []Kind{Memory, DMA, Metal, CUDA} }
 
+// MarshalText implements encoding.TextMarshaler.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *Kind) UnmarshalText(text []byte) error {
+	i := slices.Index(kinds[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("capture: no kind of memory is named %q", text)
+	}
+	*k = Kind(i)
+	return nil
+}
+
 func (k Kind) String() string {
 	if int(k) < len(kinds) {
 		return kinds[k]
@@ -30,7 +44,10 @@ func (k Kind) String() string {
 }
 
 // Device identifies a graphics device: its render node's device number on Linux. The zero value is no device.
-type Device struct{ Major, Minor uint32 }
+type Device struct {
+	Major uint32 `json:"major"`
+	Minor uint32 `json:"minor"`
+}
 
 // Surface is a picture in the memory of a device: a *DMABuf, a PixelBuffer or a *CUDAArray.
 type Surface interface{ Kind() Kind }

@@ -19,6 +19,8 @@ var (
 	ErrSize = errors.New("encode: picture size not supported")
 	// ErrOutput means that what an encoder made does not decode.
 	ErrOutput = errors.New("encode: output does not decode")
+	// ErrSurface means that the pixels of a frame cannot be read where they are. Frames in main memory can be encoded.
+	ErrSurface = errors.New("encode: surface cannot be read")
 	// ErrClosed is returned by an encoder's methods after Close.
 	ErrClosed = errors.New("encode: encoder closed")
 )

@@ -1,6 +1,10 @@
 package encode
 
-import "slices"
+import (
+	"slices"
+
+	"wavryhost/capture"
+)
 
 // Profile describes one encoder as data: its FFmpeg codec, its options for low latency, and the properties that other
 // packages need.
@@ -23,6 +27,8 @@ type Profile struct {
 	// Device is the device of that type, such as /dev/dri/renderD128, or the value of DeviceOption. Empty leaves the
 	// choice to FFmpeg.
 	Device string
+	// Surfaces are the surfaces that it reads without a copy. The trial finds them.
+	Surfaces Surfaces
 	// DeviceOption is the codec's option that chooses a device, for encoders without an API.
 	DeviceOption string
 	// RateByTime means that the encoder paces its rate by the pictures' timestamps. These are then not capture times,
@@ -57,6 +63,13 @@ type Profile struct {
 	Variants []Variant
 	// Variant is the variant in use; see In.
 	Variant int
+}
+
+// Surfaces are the surfaces that an encoder reads without a copy: their kind, and their device if it is known. The zero
+// value is none: pictures come from main memory.
+type Surfaces struct {
+	Kind   capture.Kind   `json:"kind"`
+	Device capture.Device `json:"device"`
 }
 
 // Share is a number of bits for a picture, which depends on its size. The zero value is none.

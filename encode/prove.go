@@ -38,6 +38,10 @@ type Proof struct {
 	Price *Price `json:"price,omitempty"`
 	// Limits are the supported sizes as far as the device said so.
 	Limits Limits `json:"limits,omitzero"`
+	// Surfaces are the surfaces that it reads without a copy.
+	Surfaces Surfaces `json:"surfaces,omitzero"`
+	// Uploads says why a device reads none, so that pictures are uploaded to it.
+	Uploads string `json:"uploads,omitempty"`
 	// Complaint is what the encoder logged as errors about pictures that it made.
 	Complaint string `json:"complaint,omitempty"`
 	// PSNR is the PSNR of the worst decoded picture, in dB over all three planes.
@@ -111,6 +115,7 @@ func (p *Prover) candidate(ctx context.Context, profile Profile) Candidate {
 	}
 	if proof.Usable {
 		profile.Limits = profile.Limits.With(proof.Limits)
+		profile.Surfaces = proof.Surfaces
 	}
 	return Candidate{Profile: profile, Proof: proof}
 }

@@ -25,6 +25,8 @@ type Config struct {
 	// OnEncode, if set, is called first in each Encode, with the number of the call from 1 on. It may block or delay
 	// like a driver that hangs. Its error is Encode's. It runs on the caller's goroutine.
 	OnEncode func(n int) error
+	// OnFrame, if set, is called with each frame. Its error is Encode's.
+	OnFrame func(*capture.Frame) error
 	// Took is the reported duration of each picture, or 0 for the real one. Decisions based on it do not depend on the
 	// load of the machine.
 	Took time.Duration
@@ -140,6 +142,12 @@ func (e *fakeEncoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUni
 	e.calls++
 	if e.fake.cfg.OnEncode != nil {
 		if err := e.fake.cfg.OnEncode(e.calls); err != nil {
+			e.failed = err
+			return encode.AccessUnit{}, err
+		}
+	}
+	if f != nil && e.fake.cfg.OnFrame != nil {
+		if err := e.fake.cfg.OnFrame(f); err != nil {
 			e.failed = err
 			return encode.AccessUnit{}, err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/asticode/go-astiav"
 
 	"wavryhost/capture"
+	"wavryhost/encode"
 )
 
 // converter keeps one picture in the encoder's format and updates it from frames. It uses BT.601 limited range, which
@@ -26,7 +27,7 @@ type converter struct {
 	width   int // of the picture, pixels
 	height  int
 
-	// The size of the previous frame; 0 before the first.
+	// The size of the previous frame; 0 before the first, and -1 after one of which another picture was made.
 	lastWidth, lastHeight int
 
 	bands  []band
@@ -67,14 +68,18 @@ func (c *converter) take(f *capture.Frame) error {
 	return c.convert(f)
 }
 
-// empty reports whether no frame has been converted.
+// forget notes that the picture is older than the frame of which another picture was made. It will be that of a frame
+// again, but no part of it stays.
+func (c *converter) forget() { c.lastWidth, c.lastHeight = -1, -1 }
+
+// empty reports whether no frame has been taken.
 func (c *converter) empty() bool { return c.lastWidth == 0 }
 
 // convert updates the picture to the content of f.
 func (c *converter) convert(f *capture.Frame) error {
 	pix, stride, err := f.Map()
 	if err != nil {
-		return fmt.Errorf("convert: %w", err)
+		return fmt.Errorf("convert: %w: %w", encode.ErrSurface, err)
 	}
 	switch {
 	case f.Width < 2 || f.Height < 2:

@@ -78,6 +78,9 @@ func (e *encoder) open() (err error) {
 		}
 	}()
 	if e.surface != nil {
+		if err := e.surface.save(e.converter.picture); err != nil {
+			return err
+		}
 		if e.surface, err = e.surface.renewed(); err != nil {
 			return err
 		}
@@ -208,7 +211,7 @@ func (e *encoder) Encode(f *capture.Frame, o encode.Order) (encode.AccessUnit, e
 	if f != nil {
 		at, e.seq = f.Time, f.Seq
 	}
-	if err := e.converter.take(f); err != nil {
+	if err := e.take(f); err != nil {
 		return encode.AccessUnit{}, e.fail(err)
 	}
 	converted := time.Now()
@@ -263,11 +266,11 @@ func (e *encoder) complaint() string {
 	return strings.Join(logLines(C.GoString((*C.char)(unsafe.Pointer(&e.why[0])))), "; ")
 }
 
-// encode encodes the converter's picture.
+// encode encodes the picture of the surface or the converter.
 func (e *encoder) encode(at time.Time, key bool) (data []byte, isKey bool, qp float64, err error) {
 	picture := e.converter.picture
 	if e.surface != nil {
-		if picture, err = e.surface.upload(picture); err != nil {
+		if picture, err = e.surface.hold(picture); err != nil {
 			return nil, false, 0, err
 		}
 	}

@@ -2,6 +2,9 @@
 
 package ffmpeg
 
+// #include <libavutil/pixfmt.h>
+import "C"
+
 import (
 	"fmt"
 	"log/slog"
@@ -21,15 +24,20 @@ func New(profile encode.Profile, log *slog.Logger) encode.Factory {
 	return &factory{profile: profile, log: log.With("encoder", profile.Name)}
 }
 
-// priced returns the factory of the same encoders with another price of a rate change, where that is possible.
-func priced(f encode.Factory, price encode.Price) encode.Factory {
+// changed returns the factory of the same encoders with a changed profile, where that is possible.
+func changed(f encode.Factory, change func(*encode.Profile)) encode.Factory {
 	own, ok := f.(*factory)
 	if !ok {
 		return f
 	}
 	other := *own
-	other.profile.Price = price
+	change(&other.profile)
 	return &other
+}
+
+// priced returns the factory of the same encoders with another price of a rate change.
+func priced(f encode.Factory, price encode.Price) encode.Factory {
+	return changed(f, func(p *encode.Profile) { p.Price = price })
 }
 
 func (f *factory) Profile() encode.Profile { return f.profile }
@@ -66,7 +74,8 @@ func (f *factory) Open(p encode.Params) (_ encode.Encoder, err error) {
 		return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
 	}
 	if f.profile.API != "" {
-		if e.surface, err = openSurface(f.profile.API, f.profile.Device, p.Width, p.Height); err != nil {
+		e.surface, err = openSurface(f.profile.API, f.profile.Device, C.AV_PIX_FMT_NV12, p.Width, p.Height)
+		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.profile.Name, err)
 		}
 	}

@@ -40,6 +40,13 @@ func Prove(ctx context.Context, f encode.Factory, p encode.Params) encode.Proof 
 			proof.Price = &found
 		}
 	}
+	if f.Profile().API != "" {
+		if err := proveSurfaces(ctx, f, p, proof.PSNR); err != nil {
+			proof.Uploads = err.Error()
+		} else {
+			proof.Surfaces = encode.Surfaces{Kind: capture.DMA, Device: deviceOf(f.Profile().Device)}
+		}
+	}
 	proof.Limits = sizes(ctx, f, p)
 	// A working encoder is used, measured or not. The tried one is closed, because hardware may have room for only
 	// one.

@@ -21,12 +21,14 @@ import (
 
 // surface is a hardware device with frames on it, for encoders that accept only those.
 type surface struct {
-	device *C.AVBufferRef
-	frames *C.AVBufferRef
-	frame  *astiav.Frame // on the device while it is uploaded and encoded
-	refs   C.int         // references to the device while no codec is open
+	device   *C.AVBufferRef
+	frames   *C.AVBufferRef
+	frame    *astiav.Frame // on the device while it is uploaded and encoded
+	refs     C.int         // references to the device while nothing else is open on it
+	imported importer
 
 	kind, name    string
+	format        C.enum_AVPixelFormat // of the pixels
 	width, height int
 }
 
@@ -34,10 +36,10 @@ type surface struct {
 // frames late.
 const surfacePool = 4
 
-// openSurface opens a device of that FFmpeg type ("vaapi"). An empty name leaves the choice to FFmpeg. The caller must
-// free it.
-func openSurface(kind, name string, width, height int) (_ *surface, err error) {
-	s := &surface{kind: kind, name: name, width: width, height: height}
+// openSurface opens a device of that FFmpeg type ("vaapi") for pictures of a format. An empty name leaves the choice to
+// FFmpeg. The caller must free it.
+func openSurface(kind, name string, format C.enum_AVPixelFormat, width, height int) (_ *surface, err error) {
+	s := &surface{kind: kind, name: name, format: format, width: width, height: height}
 	defer func() {
 		if err != nil {
 			s.free()
@@ -67,7 +69,7 @@ func openSurface(kind, name string, width, height int) (_ *surface, err error) {
 	frames := (*C.AVHWFramesContext)(unsafe.Pointer(s.frames.data))
 	frames.width, frames.height = C.int(width), C.int(height)
 	frames.format = C.enum_AVPixelFormat(astiav.FindPixelFormatByName(kind))
-	frames.sw_format = C.AV_PIX_FMT_NV12
+	frames.sw_format = format
 	frames.initial_pool_size = surfacePool
 	lines, err = captured(astiav.LogLevelWarning, func() error { return failure(C.av_hwframe_ctx_init(s.frames)) })
 	if err != nil {
@@ -81,7 +83,16 @@ func openSurface(kind, name string, width, height int) (_ *surface, err error) {
 	return s, nil
 }
 
-// upload copies picture to the device and returns the copy, which is valid until the next upload.
+// hold returns the picture on the device: the last imported picture, or else a copy of picture. It is valid until the
+// next call.
+func (s *surface) hold(picture *astiav.Frame) (*astiav.Frame, error) {
+	if s.imported.picture != nil {
+		return s.imported.picture, nil
+	}
+	return s.upload(picture)
+}
+
+// upload copies picture to the device and returns the copy.
 func (s *surface) upload(picture *astiav.Frame) (*astiav.Frame, error) {
 	s.frame.Unref()
 	lines, err := captured(astiav.LogLevelError, func() error {
@@ -93,24 +104,30 @@ func (s *surface) upload(picture *astiav.Frame) (*astiav.Frame, error) {
 	if err != nil {
 		return nil, fmt.Errorf("upload a picture: %w", explained(err, lines))
 	}
-	s.frame.SetColorRange(colorRange)
-	s.frame.SetColorSpace(colorSpace)
+	state(s.frame)
 	return s.frame, nil
 }
 
+// state states the meaning of a picture's numbers.
+func state(picture *astiav.Frame) {
+	picture.SetColorRange(colorRange)
+	picture.SetColorSpace(colorSpace)
+}
+
 // renewed returns s, or a new surface in its place if a closed codec kept pictures on the device. libavcodec 7.1 does
-// not free its reference pictures. Only closing the device frees them.
+// not free its reference pictures. Only closing the device frees them. Nothing may be imported.
 func (s *surface) renewed() (*surface, error) {
 	if C.av_buffer_get_ref_count(s.device) == s.refs {
 		return s, nil
 	}
 	s.free()
-	return openSurface(s.kind, s.name, s.width, s.height)
+	return openSurface(s.kind, s.name, s.format, s.width, s.height)
 }
 
 // free frees in the reverse order of openSurface, which may have stopped anywhere. It closes the device even if
 // something was leaked that refers to it.
 func (s *surface) free() {
+	s.imported.close()
 	if s.frame != nil {
 		s.frame.Free()
 		s.frame = nil

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg/standin"
 )
@@ -206,11 +207,14 @@ func TestVAAPIIsProved(t *testing.T) {
 		for _, c := range []struct {
 			setting, why string
 			price        encode.Price
+			uploads      string
 		}{
-			{"", "", freeOr(encode.PriceReopen)},
-			{"rate=fixed", "", encode.PriceReopen},
-			{"corrupt", "frame 0", 0},
-			{"max=512", "does not support encoding at size", 0},
+			{"", "", freeOr(encode.PriceReopen), ""},
+			{"rate=fixed", "", encode.PriceReopen, ""},
+			{"import=none", "", freeOr(encode.PriceReopen), "memory type"},
+			{"process=none", "", freeOr(encode.PriceReopen), "import a picture"},
+			{"corrupt", "frame 0", 0, ""},
+			{"max=512", "does not support encoding at size", 0, ""},
 		} {
 			t.Run(c.setting, func(t *testing.T) {
 				d := standin.New(t, c.setting)
@@ -220,6 +224,10 @@ func TestVAAPIIsProved(t *testing.T) {
 				}
 				if c.why == "" && (proof.Price == nil || *proof.Price != c.price) {
 					t.Errorf("got price %v; want %v", proof.Price, c.price)
+				}
+				reads := proof.Surfaces.Kind == capture.DMA
+				if reads != (c.why == "" && c.uploads == "") || !strings.Contains(proof.Uploads, c.uploads) {
+					t.Errorf("got surfaces %+v, %q; want the reason %q", proof.Surfaces, proof.Uploads, c.uploads)
 				}
 				if c.why == "" && proof.PSNR < 35 {
 					t.Errorf("got PSNR %.1f dB; want 35 at least", proof.PSNR)

@@ -56,8 +56,27 @@ func Verify(ctx context.Context, f encode.Factory, p encode.Params, cfg VerifyCo
 		})
 	}
 	check("rate steps", func() (string, error) { return verifyRate(ctx, f, v.Proof.Price) })
+	check("surfaces without a copy", func() (string, error) { return verifySurfaces(ctx, f, v.Proof) })
 	check("opening and closing", func() (string, error) { return verifyOpens(ctx, f, p, cfg.Opens) })
 	return v
+}
+
+// verifySurfaces reports what the trial found out about surfaces, and tries larger ones.
+func verifySurfaces(ctx context.Context, f encode.Factory, proof encode.Proof) (string, error) {
+	switch {
+	case f.Profile().API == "":
+		return "the encoder reads main memory only", errSkipped
+	case proof.Surfaces.Kind == capture.Memory:
+		return "", errors.New(proof.Uploads)
+	}
+	p := encode.Params{Width: 1920, Height: 1080, FPS: 60, BitsPerSecond: 12_000_000}
+	if proof.Limits.Check(p.Width, p.Height) == nil {
+		if err := proveSurfaces(ctx, f, p, proof.PSNR); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%v of device %d:%d", proof.Surfaces.Kind, proof.Surfaces.Device.Major,
+		proof.Surfaces.Device.Minor), nil
 }
 
 // errSkipped means that a check does not apply.

@@ -47,7 +47,8 @@ struct surface {
 	int width, height;
 	uint8_t *memory; // of the whole surface
 	size_t size;
-	int imported; // the memory is a mapping
+	int imported; // the memory is another program's, or a copy of that
+	int fd;       // of the memory that other programs may read
 	uint8_t *plane[2];
 	int stride[2];
 };

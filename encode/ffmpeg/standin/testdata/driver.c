@@ -1,3 +1,4 @@
+#define _GNU_SOURCE // memfd_create
 #include "device.h"
 
 #include <fcntl.h>
@@ -36,6 +37,16 @@ static void *make(struct device *d, enum kind kind, VAGenericID *id)
 	return NULL;
 }
 
+static void surface_free(struct surface *s)
+{
+	if (s->memory && (s->fd > 0 || s->imported))
+		munmap(s->memory, s->size);
+	else
+		free(s->memory);
+	if (s->fd > 0)
+		close(s->fd);
+}
+
 static void destroy(struct device *d, VAGenericID id)
 {
 	struct object *o = d->objects[id - 1];
@@ -46,10 +57,7 @@ static void destroy(struct device *d, VAGenericID id)
 		encode_close(&o->context);
 		break;
 	case SURFACE:
-		if (o->surface.imported)
-			munmap(o->surface.memory, o->surface.size);
-		else
-			free(o->surface.memory);
+		surface_free(&o->surface);
 		break;
 	case BUFFER:
 		if (!o->buffer.borrowed)
@@ -253,44 +261,108 @@ static void lay_out(struct surface *s, int stride, size_t offset, size_t chroma)
 	s->plane[1] = s->fourcc == VA_FOURCC_NV12 ? s->memory + chroma : NULL;
 }
 
+// Tiles as Intel's cards have them, of 512 bytes by 8 rows.
+#define X_TILED 0x100000000000001ull
+
+// Copies the pixels of a surface in tiles, so that they have rows.
+static void untile(uint8_t *to, const uint8_t *from, size_t pitch, size_t row, int height)
+{
+	for (int y = 0; y < height; y++)
+		for (size_t x = 0; x < row; x += 512)
+			memcpy(to + y * pitch + x, from + y / 8 * 8 * pitch + x / 512 * 4096 + y % 8 * 512, row - x < 512 ? row - x : 512);
+}
+
+static VAStatus allocate(struct surface *s, int shared);
+
 static VAStatus import(struct device *d, struct surface *s, const VADRMPRIMESurfaceDescriptor *p)
 {
 	if (device_setting(d, "import=none", NULL))
 		return VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE;
-	if (p->num_objects != 1 || p->num_layers != 1 || p->layers[0].num_planes != 1 || p->objects[0].drm_format_modifier)
-		return VA_STATUS_ERROR_INVALID_PARAMETER; // one plane, linear
+	uint64_t modifier = p->objects[0].drm_format_modifier;
+	if (p->num_objects != 1 || p->num_layers != 1 || p->layers[0].num_planes != 1 || (modifier && modifier != X_TILED))
+		return VA_STATUS_ERROR_INVALID_PARAMETER; // one plane, in rows or tiles
 	if (p->fourcc != VA_FOURCC_BGRX && p->fourcc != VA_FOURCC_BGRA)
 		return VA_STATUS_ERROR_UNSUPPORTED_RT_FORMAT;
 	struct stat info;
-	size_t end = p->layers[0].offset[0] + (size_t)p->layers[0].pitch[0] * p->height;
-	if (p->layers[0].pitch[0] < 4 * p->width || fstat(p->objects[0].fd, &info) || (size_t)info.st_size < end)
+	size_t pitch = p->layers[0].pitch[0], offset = p->layers[0].offset[0];
+	size_t rows = modifier ? (p->height + 7) & ~7u : p->height, end = offset + pitch * rows;
+	if (pitch < 4 * p->width || (modifier && pitch % 512) || fstat(p->objects[0].fd, &info) || (size_t)info.st_size < end)
 		return VA_STATUS_ERROR_INVALID_PARAMETER;
-	s->memory = mmap(NULL, end, PROT_READ, MAP_SHARED, p->objects[0].fd, 0);
-	if (s->memory == MAP_FAILED) {
-		s->memory = NULL;
+	uint8_t *memory = mmap(NULL, end, PROT_READ, MAP_SHARED, p->objects[0].fd, 0);
+	if (memory == MAP_FAILED)
 		return VA_STATUS_ERROR_ALLOCATION_FAILED;
-	}
 	s->imported = 1;
-	s->size = end;
 	s->fourcc = p->fourcc;
 	s->width = p->width;
 	s->height = p->height;
-	lay_out(s, p->layers[0].pitch[0], p->layers[0].offset[0], 0);
 	d->imports++;
-	return VA_STATUS_SUCCESS;
+	if (!modifier) {
+		s->memory = memory;
+		s->size = end;
+		lay_out(s, pitch, offset, 0);
+		return VA_STATUS_SUCCESS;
+	}
+	VAStatus status = allocate(s, 1);
+	if (status == VA_STATUS_SUCCESS) {
+		uint8_t *plain = malloc(pitch * rows);
+		if (!plain)
+			status = VA_STATUS_ERROR_ALLOCATION_FAILED;
+		else
+			untile(plain, memory + offset, pitch, 4 * (size_t)p->width, p->height);
+		for (unsigned y = 0; plain && y < p->height; y++)
+			memcpy(s->plane[0] + (size_t)y * s->stride[0], plain + y * pitch, 4 * (size_t)p->width);
+		free(plain);
+	}
+	munmap(memory, end);
+	return status;
 }
 
-static VAStatus allocate(struct surface *s)
+// Shared memory is a file, so that other programs can read it.
+static VAStatus allocate(struct surface *s, int shared)
 {
 	int stride = (s->width + 63) & ~63, rows = (s->height + 15) & ~15;
 	if (s->fourcc != VA_FOURCC_NV12)
 		stride *= 4;
 	s->size = (size_t)stride * rows * 3 / 2;
-	if (posix_memalign((void **)&s->memory, 64, s->size))
+	void *memory = NULL;
+	if (shared) {
+		s->fd = memfd_create("standin-surface", MFD_CLOEXEC);
+		if (s->fd < 0 || ftruncate(s->fd, s->size))
+			return VA_STATUS_ERROR_ALLOCATION_FAILED;
+		memory = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, 0);
+	}
+	if (shared ? memory == MAP_FAILED : posix_memalign(&memory, 64, s->size))
 		return VA_STATUS_ERROR_ALLOCATION_FAILED;
+	s->memory = memory;
 	memset(s->memory, 128, s->size);
 	lay_out(s, stride, 0, (size_t)stride * rows);
 	return VA_STATUS_SUCCESS;
+}
+
+// Hands a surface to other programs.
+static VAStatus export(VADriverContextP ctx, VASurfaceID id, uint32_t type, uint32_t flags, void *descriptor)
+{
+	ENTER()
+	VADRMPRIMESurfaceDescriptor *p = descriptor;
+	struct surface *s = device_object(d, SURFACE, id);
+	if (!s || s->imported || s->fourcc == VA_FOURCC_NV12)
+		FAIL(VA_STATUS_ERROR_INVALID_SURFACE);
+	if (type != VA_SURFACE_ATTRIB_MEM_TYPE_DRM_PRIME_2 || device_setting(d, "import=none", NULL))
+		FAIL(VA_STATUS_ERROR_UNSUPPORTED_MEMORY_TYPE);
+	(void)flags;
+	memset(p, 0, sizeof *p);
+	p->fourcc = s->fourcc;
+	p->width = s->width;
+	p->height = s->height;
+	p->num_objects = p->num_layers = 1;
+	p->objects[0].fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	p->objects[0].size = s->size;
+	p->layers[0].drm_format = s->fourcc == VA_FOURCC_BGRX ? 0x34325258 : 0x34325241; // XR24, AR24
+	p->layers[0].num_planes = 1;
+	p->layers[0].pitch[0] = s->stride[0];
+	if (p->objects[0].fd < 0)
+		FAIL(VA_STATUS_ERROR_ALLOCATION_FAILED);
+	LEAVE();
 }
 
 static VAStatus create_surfaces(VADriverContextP ctx, unsigned format, unsigned width, unsigned height, VASurfaceID *list, unsigned count, VASurfaceAttrib *attributes, unsigned n)
@@ -326,7 +398,7 @@ static VAStatus create_surfaces(VADriverContextP ctx, unsigned format, unsigned 
 		s->fourcc = fourcc;
 		s->width = width;
 		s->height = height;
-		status = type == VA_SURFACE_ATTRIB_MEM_TYPE_VA ? allocate(s) : import(d, s, &external[made]);
+		status = type == VA_SURFACE_ATTRIB_MEM_TYPE_VA ? allocate(s, 1) : import(d, s, &external[made]);
 		if (status != VA_STATUS_SUCCESS) {
 			destroy(d, list[made]);
 			goto out;
@@ -446,9 +518,9 @@ static VAStatus create_image(VADriverContextP ctx, VAImageFormat *format, int wi
 	ENTER()
 	struct surface s = {.fourcc = format->fourcc, .width = width, .height = height};
 	memset(image, 0, sizeof *image);
-	status = allocate(&s);
+	status = allocate(&s, 0);
 	if (status == VA_STATUS_SUCCESS && (status = make_image(d, &s, 0, image)) != VA_STATUS_SUCCESS)
-		free(s.memory);
+		surface_free(&s);
 	LEAVE();
 }
 
@@ -474,20 +546,41 @@ static VAStatus destroy_image(VADriverContextP ctx, VAImageID id)
 	return destroy_one(ctx, IMAGE, id, VA_STATUS_ERROR_INVALID_IMAGE);
 }
 
+// Copies the planes of an image to a surface, or back.
+static VAStatus copy_image(struct device *d, VASurfaceID id, VAImageID image_id, unsigned width, unsigned height, int back)
+{
+	struct surface *s = device_object(d, SURFACE, id);
+	VAImage *image = device_object(d, IMAGE, image_id);
+	struct buffer *b = image ? device_object(d, BUFFER, image->buf) : NULL;
+	if (!s || !b || s->fourcc != image->format.fourcc || (int)width > s->width || (int)height > s->height)
+		return VA_STATUS_ERROR_INVALID_PARAMETER;
+	for (unsigned plane = 0; plane < image->num_planes; plane++) {
+		unsigned rows = plane ? (height + 1) / 2 : height;
+		size_t bytes = s->fourcc == VA_FOURCC_NV12 ? (width + 1) & ~1u : 4 * (size_t)width;
+		for (unsigned y = 0; y < rows; y++) {
+			uint8_t *own = s->plane[plane] + (size_t)y * s->stride[plane];
+			uint8_t *other = b->data + image->offsets[plane] + (size_t)y * image->pitches[plane];
+			memcpy(back ? other : own, back ? own : other, bytes);
+		}
+	}
+	return VA_STATUS_SUCCESS;
+}
+
 static VAStatus put_image(VADriverContextP ctx, VASurfaceID id, VAImageID source, int sx, int sy, unsigned sw, unsigned sh, int dx, int dy, unsigned dw, unsigned dh)
 {
 	ENTER()
-	struct surface *s = device_object(d, SURFACE, id);
-	VAImage *image = device_object(d, IMAGE, source);
-	struct buffer *b = image ? device_object(d, BUFFER, image->buf) : NULL;
-	if (!s || !b || sx || sy || dx || dy || sw != dw || sh != dh || s->fourcc != image->format.fourcc)
+	if (sx || sy || dx || dy || sw != dw || sh != dh)
 		FAIL(VA_STATUS_ERROR_INVALID_PARAMETER);
-	for (unsigned plane = 0; plane < image->num_planes; plane++) {
-		unsigned rows = plane ? (sh + 1) / 2 : sh;
-		size_t bytes = s->fourcc == VA_FOURCC_NV12 ? (sw + 1) & ~1u : 4 * (size_t)sw;
-		for (unsigned y = 0; y < rows; y++)
-			memcpy(s->plane[plane] + (size_t)y * s->stride[plane], b->data + image->offsets[plane] + (size_t)y * image->pitches[plane], bytes);
-	}
+	status = copy_image(d, id, source, sw, sh, 0);
+	LEAVE();
+}
+
+static VAStatus get_image(VADriverContextP ctx, VASurfaceID id, int x, int y, unsigned width, unsigned height, VAImageID to)
+{
+	ENTER()
+	if (x || y)
+		FAIL(VA_STATUS_ERROR_INVALID_PARAMETER);
+	status = copy_image(d, id, to, width, height, 1);
 	LEAVE();
 }
 
@@ -799,6 +892,8 @@ VAStatus INIT(VADriverContextP ctx)
 	t->vaDeriveImage = derive_image;
 	t->vaDestroyImage = destroy_image;
 	t->vaPutImage = put_image;
+	t->vaGetImage = get_image;
+	t->vaExportSurfaceHandle = export;
 	t->vaQueryDisplayAttributes = query_attributes;
 	ctx->vtable_vpp->version = VA_DRIVER_VTABLE_VPP_VERSION;
 	ctx->vtable_vpp->vaQueryVideoProcFilters = query_filters;
