@@ -97,6 +97,8 @@ const (
 type Traits struct {
 	// Kind is the kind of memory of its frames.
 	Kind Kind
+	// Surfaces reports whether the display's pictures can be had as surfaces, for a Demand that accepts them.
+	Surfaces bool
 	// Slots is the number of frames that may be held at once, three at least. While all are held, Next waits for a
 	// release.
 	Slots int

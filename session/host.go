@@ -55,6 +55,8 @@ type EncoderInfo struct {
 	Usable       bool    `json:"usable" doc:"The encoder encoded real pictures on this machine."`
 	Why          string  `json:"why,omitempty" doc:"Why the encoder is not usable."`
 	Failure      string  `json:"failure,omitempty" set:"EncoderFailure" doc:"Kind of that reason: missing (no device, driver or build), busy (no further encode), size (picture size not supported), timeout (its trial did not finish, and is repeated) or broken."`
+	Surfaces     string  `json:"surfaces,omitempty" set:"Surface" doc:"Kind of graphics memory from which it reads pictures without a copy; absent if it reads main memory only."`
+	Uploads      string  `json:"uploads_why,omitempty" doc:"Why the graphics card reads no pictures of other programs, so that they are uploaded to it."`
 	InUse        bool    `json:"in_use" doc:"New streams of this codec start with this encoder."`
 	PerMegapixel float64 `json:"seconds_per_megapixel,omitempty" doc:"Time to encode a million pixels in the trial, in seconds."`
 	MinWidth     int     `json:"min_width" doc:"Smallest supported width, in pixels."`

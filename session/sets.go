@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"wavryhost/adapt"
+	"wavryhost/capture"
 	"wavryhost/encode"
 	"wavryhost/session/admission"
 	"wavryhost/session/codec"
@@ -43,6 +44,7 @@ func Sets() map[string][]string {
 		"Quality":       quality,
 		"QualityReason": reasons,
 		"EncoderPrice":  words([]encode.Price{encode.PriceFree, encode.PriceKeyframe, encode.PriceReopen}),
+		"Surface":       surfaces(),
 		"Ceiling":       ceilingOwners,
 		"EventKind":     words(EventKinds()),
 
@@ -54,6 +56,11 @@ func Sets() map[string][]string {
 
 		"EventReason": slices.Compact(events),
 	}
+}
+
+// surfaces lists the kinds of memory of graphics cards.
+func surfaces() []string {
+	return words(slices.DeleteFunc(capture.Kinds(), func(k capture.Kind) bool { return k == capture.Memory }))
 }
 
 // failures lists the kinds of reasons for which an encoder is not usable.

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"wavryhost/capture"
 	"wavryhost/cmd/wavry-host/config"
 	"wavryhost/encode"
 	"wavryhost/encode/ffmpeg"
@@ -143,12 +144,21 @@ func encoderInfo(candidates []encode.Candidate) []session.EncoderInfo {
 		all = append(all, session.EncoderInfo{
 			Name: c.Profile.Name, Device: c.Profile.Device, Codec: c.Profile.Format.Codec,
 			Hardware: c.Profile.Hardware, Price: c.Profile.Price.String(),
-			Usable: c.Proof.Usable, Why: plain(c), Failure: string(c.Proof.Failure),
+			Surfaces: surfacesOf(c.Profile), Uploads: c.Proof.Uploads, Usable: c.Proof.Usable,
+			Why: plain(c), Failure: string(c.Proof.Failure),
 			InUse: c.Proof.Usable && c.Profile.Name == best.Profile.Name, PerMegapixel: perMegapixel(c.Proof),
 			MinWidth: least.X, MinHeight: least.Y, MaxWidth: most.X, MaxHeight: most.Y,
 		})
 	}
 	return all
+}
+
+// surfacesOf returns the kind of graphics memory that an encoder reads, or nothing.
+func surfacesOf(p encode.Profile) string {
+	if p.Surfaces.Kind == capture.Memory {
+		return ""
+	}
+	return p.Surfaces.Kind.String()
 }
 
 // perMegapixel returns the encoding time of a million pixels, in seconds: as measured, else as in the trial, which
@@ -232,6 +242,9 @@ func (c *encodersCmd) Run(ctx context.Context, a *app) error {
 		}
 		if e.InUse {
 			remarks = "the one in use"
+		}
+		if e.Surfaces != "" {
+			remarks = strings.TrimPrefix(remarks+", reads "+e.Surfaces, ", ")
 		}
 		sizes := fmt.Sprintf("%dx%d to %dx%d", e.MinWidth, e.MinHeight, e.MaxWidth, e.MaxHeight)
 		say(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Device, e.Codec, usable, e.Price, sizes, perFrame,

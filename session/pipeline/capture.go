@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	"wavryhost/encode"
 	"wavryhost/platform/guard"
 	"wavryhost/session/progress"
 )
@@ -22,7 +23,8 @@ const (
 // captureLoop captures a display for its encodings.
 type captureLoop struct {
 	open      capture.Opener
-	demand    capture.Demand
+	demand    capture.Demand         // without the kinds of memory
+	surfaces  func() encode.Surfaces // that the encoders read
 	display   *displayState
 	encodings *encodings
 	met       *Metrics
@@ -86,7 +88,8 @@ func (c *captureLoop) once(ctx context.Context, first bool, dwell time.Duration)
 	began := time.Now()
 	c.display.call(true)
 	defer c.display.call(false)
-	source, err := c.open(ctx, c.demand)
+	surfaces := c.surfaces()
+	source, err := c.open(ctx, demanding(c.demand, surfaces))
 	if err != nil {
 		return 0, fmt.Errorf("open display: %w", err)
 	}
@@ -98,8 +101,8 @@ func (c *captureLoop) once(ctx context.Context, first bool, dwell time.Duration)
 	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	c.display.setSource(source, cancel)
-	defer c.display.setSource(nil, nil)
+	c.display.setSource(source, surfaces, cancel)
+	defer c.display.dropSource()
 	var size image.Point
 	var anchor time.Time // when the previous frame was due
 	polled := false      // the display does not report all that changes
@@ -139,6 +142,9 @@ func (c *captureLoop) once(ctx context.Context, first bool, dwell time.Duration)
 // lost display counts as back with its first frame. It returns the size of the frame.
 func (c *captureLoop) take(f *capture.Frame, first bool, before image.Point, back time.Time) image.Point {
 	c.met.count(frameCaptured)
+	if f.Surface != nil {
+		c.met.surfaces.WithLabelValues(f.Surface.Kind().String()).Inc()
+	}
 	c.met.capture.Observe(f.Took.Seconds())
 	now := image.Pt(f.Width, f.Height)
 	switch {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"wavryhost/capture"
+	"wavryhost/encode"
 	"wavryhost/session/lockorder"
 )
 
@@ -48,12 +49,15 @@ type displayState struct {
 	mu      lockorder.Mutex[pipelineLock]
 	source  capture.Source
 	rebuild context.CancelCauseFunc
-	state   State
-	reason  string      // why the display is lost, for people
-	calling time.Time   // the capture driver is in a call since then; zero while it is not
-	hung    bool        // the display is lost because it does not answer
-	back    time.Time   // when a lost display that is open again counts as back; zero while it is not open
-	size    image.Point // of the frames
+	// traits are the source's. surfaces are what it was asked for.
+	traits   capture.Traits
+	surfaces encode.Surfaces
+	state    State
+	reason   string      // why the display is lost, for people
+	calling  time.Time   // the capture driver is in a call since then; zero while it is not
+	hung     bool        // the display is lost because it does not answer
+	back     time.Time   // when a lost display that is open again counts as back; zero while it is not open
+	size     image.Point // of the frames
 }
 
 // watch keeps the display's state, and abandons calls of the capture driver that do not return. It returns after ctx,
@@ -193,11 +197,19 @@ func (d *displayState) lose(why LostReason, err error) {
 	d.log.Warn("display lost; its viewers see the last picture", "event", event, "reason", why.String(), "err", err)
 }
 
-// setSource notes the open source and what ends it.
-func (d *displayState) setSource(source capture.Source, rebuild context.CancelCauseFunc) {
+// setSource notes the open source, the surfaces that it was asked for, and what ends it.
+func (d *displayState) setSource(source capture.Source, s encode.Surfaces, rebuild context.CancelCauseFunc) {
+	traits := source.Traits()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.source, d.rebuild = source, rebuild
+	d.source, d.traits, d.surfaces, d.rebuild = source, traits, s, rebuild
+}
+
+// dropSource notes that no source is open.
+func (d *displayState) dropSource() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.source, d.rebuild = nil, nil
 }
 
 // refresh asks for the whole picture. A lost display gives it without a request once it is back.

@@ -222,6 +222,11 @@ func (l *encodeLoop) open(ctx context.Context, now time.Time, to target) bool {
 // encoder was given a frame.
 func (l *encodeLoop) replace(err error, held bool) {
 	another, keepsFrame := l.encoder.fail(err)
+	if errors.Is(err, encode.ErrSurface) {
+		if f := l.frames.take(); f != nil { // of the source that is closed
+			f.Release()
+		}
+	}
 	l.force = keyEncoder
 	l.refreshing = true
 	if keepsFrame && held {

@@ -120,12 +120,14 @@ func (a *activeEncoder) opened(
 	a.betterAt = now.Add(lookForBetter)
 	a.second = rateWindow{}
 	a.setRate(now, to.rate, params.FPS)
-	profile := encoder.profile
+	profile, surfaces := encoder.profile, a.of.encoders.surfaces(factory)
 	a.of.setStatus(func(s *EncodingStatus) {
 		s.Encoder, s.Price = profile.Name, profile.Price
 		s.Width, s.Height = params.Width, params.Height
 		s.hardware, s.took, s.fps, s.threads = profile.Hardware, 0, to.fps, profile.Threads
+		s.surfaces = surfaces
 	})
+	a.of.hooks.suit()
 	a.of.log.Info("encoder opened", "encoder", profile.Name, "width", params.Width, "height", params.Height,
 		"bitrate", to.rate, "fps", to.fps, "h264_profile", a.h264.String())
 }
@@ -201,6 +203,15 @@ func (a *activeEncoder) fail(err error) (another, keepsFrame bool) {
 		reason = FallbackRate
 	}
 	a.close(timeout)
+	if errors.Is(err, encode.ErrSurface) {
+		a.of.encoders.noSurfaces(a.factory)
+		a.of.setStatus(func(s *EncodingStatus) { s.Encoder = "" }) // the next one reads main memory
+		a.of.hooks.fallback(Fallback{
+			Format: a.of.format, From: a.name(), To: a.name(), Reason: FallbackSurface, Err: err,
+		})
+		a.of.hooks.suit()
+		return true, false
+	}
 	a.of.encoders.failed(a.factory, time.Now())
 	from, to := a.name(), ""
 	if p, ok := a.of.encoders.best(time.Now(), a.of.format); ok && p.Name != from {

@@ -48,6 +48,8 @@ type entry struct {
 	busyUntil time.Time
 	// limits are the sizes that it supports, as far as that is known.
 	limits encode.Limits
+	// surfaces are the surfaces that it reads.
+	surfaces encode.Surfaces
 	// gone reports whether it is no longer one of the encoders to choose from. It stays as long as encodes of it are
 	// open.
 	gone bool
@@ -56,9 +58,14 @@ type entry struct {
 func newEncoderPool(factories []encode.Factory, limit func() int) *encoderPool {
 	p := &encoderPool{limit: limit}
 	for _, f := range factories {
-		p.entries = append(p.entries, entry{factory: f, limits: f.Profile().Limits})
+		p.entries = append(p.entries, newEntry(f))
 	}
 	return p
+}
+
+func newEntry(f encode.Factory) entry {
+	profile := f.Profile()
+	return entry{factory: f, limits: profile.Limits, surfaces: profile.Surfaces}
 }
 
 // order returns all factories of a format, in the order in which to try them.
@@ -118,6 +125,33 @@ func (p *encoderPool) limits(f encode.Factory) encode.Limits {
 		return e.limits
 	}
 	return f.Profile().Limits
+}
+
+// surfaces returns the surfaces that f reads.
+func (p *encoderPool) surfaces(f encode.Factory) encode.Surfaces {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.find(f); e != nil {
+		return e.surfaces
+	}
+	return encode.Surfaces{}
+}
+
+// nextSurfaces returns the surfaces that the encoder of a format reads that is tried first.
+func (p *encoderPool) nextSurfaces(now time.Time, format encode.Format) encode.Surfaces {
+	if order := p.order(now, format); len(order) > 0 {
+		return p.surfaces(order[0])
+	}
+	return encode.Surfaces{}
+}
+
+// noSurfaces notes that f could not read a surface.
+func (p *encoderPool) noSurfaces(f encode.Factory) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.find(f); e != nil {
+		e.surfaces = encode.Surfaces{}
+	}
 }
 
 // most returns how many encoders of e may be open, or 0 for no limit, and whether that was learnt. The caller holds
@@ -195,7 +229,7 @@ func (p *encoderPool) replace(factories []encode.Factory) {
 	defer p.mu.Unlock()
 	var next []entry
 	for _, f := range factories {
-		e := entry{factory: f, limits: f.Profile().Limits}
+		e := newEntry(f)
 		if old := p.find(f); old != nil {
 			e.uses, old.uses = old.uses, 0
 		}

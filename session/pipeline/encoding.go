@@ -64,6 +64,8 @@ type encodingHooks struct {
 	refresh func()
 	// rebuild asks for another source, because an encoder that hangs holds one of its frames.
 	rebuild func()
+	// suit opens another source if the encoders cannot read the pictures of this one, or not as well.
+	suit func()
 	// fallback reports that an encoder is replaced.
 	fallback func(f Fallback)
 	// progress has the encode loop; nil for none. display is the ID of its display.
@@ -84,7 +86,8 @@ type EncodingStatus struct {
 	Stuck bool
 
 	hardware bool
-	took     time.Duration // to convert and encode a picture
+	surfaces encode.Surfaces // that the encoder reads
+	took     time.Duration   // to convert and encode a picture
 	fps      int
 	threads  int // the most cores that a picture uses at a time
 }

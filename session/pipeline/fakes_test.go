@@ -299,7 +299,7 @@ func testDeps() (Deps, *observer, *prometheus.Registry) {
 // newTestPipeline returns a Pipeline that does not run, without encoders.
 func newTestPipeline() *Pipeline {
 	deps, _, _ := testDeps()
-	return newPipeline(Display{ID: "test"}, testConfig(60), deps, newEncoderPool(nil, unlimited))
+	return newPipeline(Display{ID: "test"}, encode.H264, testConfig(60), deps, newEncoderPool(nil, unlimited))
 }
 
 // openRig runs a Pipeline with a frame rate limit. Its encoder defaults to a fake one.
@@ -320,7 +320,7 @@ func openRigOn(t *testing.T, board *progress.Board, fps int, encoders ...encode.
 		screen: capturetest.NewScreen(640, 480), reg: reg, met: deps.Metrics, observer: o,
 		done: make(chan struct{}),
 	}
-	r.Pipeline = newPipeline(display(r.screen), testConfig(fps), deps, newEncoderPool(encoders, unlimited))
+	r.Pipeline = newPipeline(display(r.screen), encode.H264, testConfig(fps), deps, newEncoderPool(encoders, unlimited))
 	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel
 	go func() {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"wavryhost/capture"
 	"wavryhost/encode"
 )
 
@@ -12,6 +13,7 @@ import (
 type Metrics struct {
 	frames        *prometheus.CounterVec
 	dropped       *prometheus.CounterVec
+	surfaces      *prometheus.CounterVec
 	keyframes     *prometheus.CounterVec
 	pictures      *prometheus.CounterVec
 	capture       prometheus.Histogram
@@ -53,6 +55,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Frames by stage. Captured and encoded frames count once, sent frames once for each viewer.", "stage"),
 		dropped: counters("frames_dropped_total",
 			"Dropped frames, by stage and reason.", "stage", "reason"),
+		surfaces: counters("surface_frames_total",
+			"Captured frames that stayed in the memory of a graphics card, by kind of that memory.", "memory"),
 		keyframes: counters("keyframes_total", "Encoded keyframes, by the first reason.", "reason"),
 		pictures: counters("still_pictures_total",
 			"Unchanged pictures that were encoded again, by purpose: refinement, or keeping the path alive.", "kind"),
@@ -96,6 +100,11 @@ func (m *Metrics) Complete() {
 	}
 	for _, d := range drops {
 		m.dropped.WithLabelValues(d.stage, d.reason)
+	}
+	for _, k := range capture.Kinds() {
+		if k != capture.Memory {
+			m.surfaces.WithLabelValues(k.String())
+		}
 	}
 	for _, r := range keyReasons[1:] {
 		m.keyframes.WithLabelValues(r)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"image"
 	"sync"
+	"time"
 
 	"wavryhost/capture"
 	"wavryhost/encode"
@@ -16,6 +17,8 @@ type Pipeline struct {
 	display   *displayState
 	encodings *encodings
 	capture   *captureLoop
+	// first is the format of the first user.
+	first encode.Format
 	// limits are the limits that the display had when it was opened.
 	limits DisplayLimits
 	// freed is closed when nothing of the pipeline is left, including calls of the capture driver that hung.
@@ -26,7 +29,7 @@ type Pipeline struct {
 	use    usage
 }
 
-func newPipeline(d Display, cfg Config, deps Deps, encoders *encoderPool) *Pipeline {
+func newPipeline(d Display, first encode.Format, cfg Config, deps Deps, encoders *encoderPool) *Pipeline {
 	log, met, limits := deps.Log.With("display", d.ID), deps.Metrics, cfg.Limits(d.ID)
 	p := &Pipeline{
 		view: view{d.ID, d.Cursor},
@@ -34,16 +37,17 @@ func newPipeline(d Display, cfg Config, deps Deps, encoders *encoderPool) *Pipel
 			id: d.ID, log: log, met: met, observer: deps.Observer, opened: make(chan struct{}),
 		},
 		encodings: &encodings{arrangers: make(map[encode.Format]*arranger), limit: cfg.Encodings},
-		limits:    limits, freed: make(chan struct{}),
+		first:     first, limits: limits, freed: make(chan struct{}),
 		use: usage{formats: make(map[encode.Format]int)},
 	}
 	p.capture = &captureLoop{
 		open: d.Open, demand: capture.Demand{FPS: limits.FPS, Cursor: d.Cursor}, display: p.display,
+		surfaces:  func() encode.Surfaces { return p.encodings.surfaces(time.Now(), first) },
 		encodings: p.encodings, met: met, guard: deps.guard(log), progress: deps.Progress, kick: make(chan struct{}, 1),
 	}
 	hooks := encodingHooks{
-		wake: p.capture.wake, refresh: p.display.refresh, rebuild: p.display.renew, fallback: p.fallback,
-		progress: deps.Progress, display: d.ID,
+		wake: p.capture.wake, refresh: p.display.refresh, rebuild: p.display.renew, suit: p.suit,
+		fallback: p.fallback, progress: deps.Progress, display: d.ID,
 	}
 	for _, format := range encode.Formats() {
 		p.encodings.arrangers[format] = newArranger()

@@ -122,7 +122,7 @@ func (s *Pool) hold(ctx context.Context, d Display, format encode.Format) (*Pipe
 	}
 	p := s.open[v]
 	if p == nil {
-		p = s.start(d) //nolint:contextcheck // it outlives the request that opens it
+		p = s.start(d, format) //nolint:contextcheck // it outlives the request that opens it
 	}
 	if !p.admits(format) {
 		return nil, &LimitError{Display: d.ID, Format: format, Limit: p.encodings.limit}
@@ -133,9 +133,9 @@ func (s *Pool) hold(ctx context.Context, d Display, format encode.Format) (*Pipe
 }
 
 // start opens a pipeline. It outlives the request that opens it.
-func (s *Pool) start(d Display) *Pipeline {
+func (s *Pool) start(d Display, format encode.Format) *Pipeline {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := newPipeline(d, s.cfg(), s.deps, s.encoders)
+	p := newPipeline(d, format, s.cfg(), s.deps, s.encoders)
 	p.cancel, p.display.losses = cancel, &s.losses
 	s.open[view{d.ID, d.Cursor}] = p
 	s.running.Add(1)
@@ -236,6 +236,7 @@ func (s *Pool) Sweep(now time.Time) {
 	s.mu.Unlock()
 	for _, p := range open {
 		p.encodings.arrange(now)
+		p.suit()
 	}
 }
 

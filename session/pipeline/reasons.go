@@ -80,11 +80,13 @@ const (
 	FallbackOutput
 	// FallbackRate: its pictures take several times their share of the rate.
 	FallbackRate
+	// FallbackSurface: it cannot read the display's pictures on the graphics card. It continues with main memory.
+	FallbackSurface
 )
 
 var fallbackReasons = [...]string{
 	FallbackOpen: "open", FallbackFull: "full", FallbackSize: "size", FallbackError: "error", FallbackHang: "hang",
-	FallbackPanic: "panic", FallbackOutput: "output", FallbackRate: "rate",
+	FallbackPanic: "panic", FallbackOutput: "output", FallbackRate: "rate", FallbackSurface: "surface",
 }
 
 // FallbackReasons lists all reasons.

@@ -144,6 +144,10 @@ type Encoder struct {
 	SessionLimitLearnt bool `json:"session_limit_learnt,omitempty"`
 	// Number of its open encodings.
 	Sessions int `json:"sessions,omitempty"`
+	// Kind of graphics memory from which it reads pictures without a copy; absent if it reads main memory only.
+	Surfaces Surface `json:"surfaces,omitempty"`
+	// Why the graphics card reads no pictures of other programs, so that they are uploaded to it.
+	UploadsWhy string `json:"uploads_why,omitempty"`
 	// The encoder encoded real pictures on this machine.
 	Usable bool `json:"usable"`
 	// Why the encoder is not usable.

@@ -331,6 +331,16 @@ const (
 	StateReasonNoEncoder   StateReason = "no_encoder"
 )
 
+// Surface is a word of a set. Later versions may add words.
+type Surface string
+
+// The words of Surface.
+const (
+	SurfaceDmaBuf      Surface = "dma-buf"
+	SurfacePixelBuffer Surface = "pixel-buffer"
+	SurfaceCuda        Surface = "cuda"
+)
+
 // UndeliveredReason is a word of a set. Later versions may add words.
 type UndeliveredReason string
 
