@@ -11,6 +11,9 @@ const (
 	// between frames if that is longer. Scrolling, and content of 24 frames a second and more, changes again before
 	// that, so that repetitions neither take its bits nor delay it.
 	quietAfter = 50 * time.Millisecond
+	// stillBefore is how long a picture must have stood still for its next change to be refined at once, or twice the
+	// interval between frames. That is the next slide or page, or a letter. If motion begins, one repetition is in its way.
+	stillBefore = 300 * time.Millisecond
 	// sharpPictures is the number of successive pictures that must be sharp: rate control moves the quantizer with
 	// each picture.
 	sharpPictures = 2
@@ -29,11 +32,12 @@ const (
 // refinement tracks how sharp a still picture is. It is encoded again at the frame rate until it is sharp. The bits
 // that motion does not need go into sharpness, one share of the rate after the other.
 type refinement struct {
-	began  time.Time // of the picture, or of its newest keyframe
-	quiet  time.Time // not before
-	bits   int       // since it began
-	sharp  int       // pictures in a row that are sharp
-	finish bool
+	began   time.Time // of the picture, or of its newest keyframe
+	changed time.Time // when the picture changed last
+	quiet   time.Time // not before
+	bits    int       // since it began
+	sharp   int       // pictures in a row that are sharp
+	finish  bool
 }
 
 // next returns when to encode the picture again to refine it. It reports false once that is done.
@@ -50,11 +54,17 @@ func (r *refinement) next(last time.Time, interval time.Duration) (at time.Time,
 
 // took notes a picture: a changed one, or a repetition. interval is the shortest time between frames.
 func (r *refinement) took(now time.Time, au encode.AccessUnit, changed bool, interval time.Duration) {
+	before := r.changed
 	switch {
 	case au.Key: // its viewer sees nothing else meanwhile
+		*r = refinement{began: now, changed: before}
+	case changed && now.Sub(before) >= max(stillBefore, 2*interval):
 		*r = refinement{began: now}
 	case changed:
 		*r = refinement{began: now, quiet: now.Add(max(quietAfter, interval*3/2))}
+	}
+	if changed {
+		r.changed = now
 	}
 	r.bits += 8 * len(au.Data)
 	if au.QP > 0 && au.QP <= sharpQP {

@@ -55,6 +55,33 @@ func TestContentOf24FramesIsNotRefinedInBetween(t *testing.T) {
 	})
 }
 
+// The next slide, page or letter is refined at once. Motion is refined once it stands still.
+func TestChangeOfAStillPictureIsRefinedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := openRig(t, 60, encodetest.New(encodetest.Config{QP: coarse}))
+		v := newFakeViewer()
+		r.encodings.list[0].Subscribe(v)
+		time.Sleep(time.Second)
+		const watched = 100 * time.Millisecond
+		for _, c := range []struct{ still, refined time.Duration }{
+			{400 * time.Millisecond, 17 * time.Millisecond}, {200 * time.Millisecond, 50 * time.Millisecond},
+			{290 * time.Millisecond, 50 * time.Millisecond}, {310 * time.Millisecond, 17 * time.Millisecond},
+		} {
+			time.Sleep(c.still - watched)
+			n, _ := v.got()
+			r.screen.Touch(spot)
+			time.Sleep(watched)
+			if v.dirtyAt(n) == 0 {
+				t.Fatal("the next picture is not the changed one")
+			}
+			if wait := v.sentAt(n + 1).Sub(v.sentAt(n)); wait < c.refined-time.Millisecond || wait > c.refined+time.Millisecond {
+				t.Errorf("after %v without a change: refined after %v; want %v", c.still, wait, c.refined)
+			}
+		}
+		r.close(t)
+	})
+}
+
 func TestRefinementEnds(t *testing.T) {
 	for _, test := range []struct {
 		name string
