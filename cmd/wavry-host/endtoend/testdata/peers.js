@@ -71,28 +71,30 @@ window.peer = (() => {
 		async decoded() {
 			return (await received()).framesDecoded ?? 0;
 		},
-		// Watches for some seconds. Each picture is noted by its time and its strip; each so many, the whole picture is kept.
+		// Watches for some seconds. Each picture is noted by its time and its strip. After each so many, what is shown is
+		// kept, whether it is new or not: a picture that stands still was refined before.
 		async watch(seconds, every) {
 			shown = [];
 			const before = await received(), begun = performance.now();
 			const times = [];
-			let pending = Promise.resolve(), kept = 0, failed = "";
+			let pending = Promise.resolve(), failed = "";
+			const keep = () => {
+				const frame = new VideoFrame(video);
+				pending = pending.then(() => luma(frame)).then((p) => shown.push(p), (e) => { failed = String(e); })
+					.finally(() => frame.close());
+			};
+			const timer = setInterval(keep, 1000 * every);
 			await new Promise((resolve) => {
 				const each = (now, meta) => {
 					const at = performance.timeOrigin + Math.max(now, meta.expectedDisplayTime);
 					const drawn = readCode(video);
 					times.push({at, drawn: drawn.time, number: drawn.number});
-					if (performance.now() - begun >= 1000 * every * kept) {
-						kept++;
-						const frame = new VideoFrame(video);
-						pending = pending.then(() => luma(frame)).then((p) => shown.push(p), (e) => { failed = String(e); })
-							.finally(() => frame.close());
-					}
 					if (performance.now() - begun >= 1000 * seconds) resolve(); else video.requestVideoFrameCallback(each);
 				};
 				video.requestVideoFrameCallback(each);
 				setTimeout(resolve, 1000 * seconds + 2000);
 			});
+			clearInterval(timer);
 			await pending;
 			const after = await received(), took = (performance.now() - begun) / 1000;
 			return {
