@@ -106,6 +106,9 @@ func checkChange(r *rig) error {
 		return fmt.Errorf("%w: runs where the test can change the display", errSkipped)
 	}
 	before, err := r.next()
+	if err == nil {
+		_, err = pixels(before) // the display may write into a frame's pixels soon
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -33,22 +34,27 @@ type buffer struct {
 	mem   []byte
 }
 
-// buffers are mapped DMA-BUFs, the latest in front.
-type buffers struct{ list []*buffer }
+// buffers are mapped DMA-BUFs, the latest in front. They may be used concurrently.
+type buffers struct {
+	mu   sync.Mutex
+	list []*buffer
+}
 
-// read writes a part of a buffer to dst. It owns the files.
-func (b *buffers) read(l layout, part *kms.Buffer, files []*os.File, dst []byte) error {
-	mapped, err := b.of(files[part.Parts[0].File])
+// use calls f with the memory of a DMA-BUF, which has the pixels of a layout.
+func (b *buffers) use(l layout, fd int, f func(mem []byte)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	mapped, err := b.of(fd)
 	if err != nil {
 		return err
 	}
-	if uint64(len(mapped.mem)) < l.end {
-		return fmt.Errorf("%w: it has %d bytes, and pixels up to byte %d", errUnknown, len(mapped.mem), l.end)
+	if err := l.fits(uint64(len(mapped.mem))); err != nil {
+		return err
 	}
 	if err := mapped.sync(syncRead); err != nil {
 		return err
 	}
-	err = guarded(func() { l.read(dst, mapped.mem) })
+	err = guarded(func() { f(mapped.mem) })
 	return errors.Join(err, mapped.sync(syncRead|syncEnd))
 }
 
@@ -68,28 +74,37 @@ func guarded(f func()) (err error) {
 	return nil
 }
 
-// of returns the map of a file. It keeps a copy of the file, unless the buffer is mapped already.
-func (b *buffers) of(f *os.File) (*buffer, error) {
+// identify returns the inode and the size of a DMA-BUF.
+func identify(fd int) (inode, size uint64, err error) {
 	var stat unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &stat); err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnknown, err)
+	err = unix.Fstat(fd, &stat)
+	var end int64
+	if err == nil { // a DMA-BUF says its size by lseek only
+		end, err = unix.Seek(fd, 0, unix.SEEK_END)
+	}
+	if err != nil || end < 0 {
+		return 0, 0, fmt.Errorf("%w: %w", errUnknown, err)
+	}
+	return stat.Ino, uint64(end), nil
+}
+
+// of returns the map of a file. It keeps a copy of the file, unless the buffer is mapped already.
+func (b *buffers) of(fd int) (*buffer, error) {
+	inode, size, err := identify(fd)
+	if err != nil {
+		return nil, err
 	}
 	for i, one := range b.list {
-		if one.inode == stat.Ino {
+		if one.inode == inode {
 			copy(b.list[1:i+1], b.list[:i])
 			b.list[0] = one
 			return one, nil
 		}
 	}
-	// A DMA-BUF says its size by lseek only.
-	size, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_END)
-	if err == nil && (size <= 0 || size > math.MaxInt32) {
-		err = fmt.Errorf("a buffer of %d bytes", size)
+	if size == 0 || size > math.MaxInt32 {
+		return nil, fmt.Errorf("%w: a buffer of %d bytes", errUnknown, size)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnknown, err)
-	}
-	copied, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	copied, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("keep a buffer: %w", err)
 	}
@@ -98,7 +113,7 @@ func (b *buffers) of(f *os.File) (*buffer, error) {
 		_ = unix.Close(copied)
 		return nil, fmt.Errorf("%w: its driver does not let programs map %d bytes: %w", kms.ErrUnsupported, size, err)
 	}
-	one := &buffer{inode: stat.Ino, file: os.NewFile(uintptr(copied), "DMA-BUF"), mem: mem}
+	one := &buffer{inode: inode, file: os.NewFile(uintptr(copied), "DMA-BUF"), mem: mem}
 	if len(b.list) == maxMapped {
 		b.list[maxMapped-1].unmap()
 		b.list = b.list[:maxMapped-1]
@@ -128,6 +143,8 @@ func (b *buffer) unmap() {
 
 // close unmaps all.
 func (b *buffers) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, one := range b.list {
 		one.unmap()
 	}

@@ -23,13 +23,14 @@ func TestMain(m *testing.M) { guesttest.Main(m) }
 
 // cards are the cards of the guest, by the names of their drivers.
 var cards = map[string]struct {
-	device string // of QEMU
-	cursor bool   // the driver has a plane for it
+	device  string // of QEMU
+	cursor  bool   // the driver has a plane for it
+	exports bool   // DMA-BUFs
 }{
-	"bochs-drm":  {"bochs-display", false},
-	"virtio_gpu": {"virtio-gpu-pci", true},
-	"qxl":        {"qxl", true},
-	"cirrus":     {"cirrus-vga", false},
+	"bochs-drm":  {device: "bochs-display"},
+	"virtio_gpu": {device: "virtio-gpu-pci", cursor: true, exports: true},
+	"qxl":        {device: "qxl", cursor: true, exports: true},
+	"cirrus":     {device: "cirrus-vga", exports: true},
 }
 
 // TestOnCards captures what drivers of the kernel show.
@@ -104,6 +105,7 @@ func checkCard(t *testing.T, socket string, o kms.Output) {
 			p.show(next, small)
 		}})
 	})
+	t.Run("surfaces", func(t *testing.T) { p.checkSurfaces(t, opener, cards[o.Driver].exports) })
 	t.Run("pixels and modes", func(t *testing.T) { p.checkModes(t, opener) })
 	t.Run("cursor", func(t *testing.T) {
 		if !cards[o.Driver].cursor {
@@ -167,6 +169,52 @@ func (p *program) checkModes(t *testing.T, open capture.Opener) {
 	until(t, s, func(f *capture.Frame) bool {
 		return [3]byte(f.Pix[100*f.Stride+400:]) == [3]byte{0x30, 0x20, 0x10}
 	}).Release()
+}
+
+// checkSurfaces flips between two framebuffers, and compares the surfaces where programs can map them.
+func (p *program) checkSurfaces(t *testing.T, open capture.Opener, exports bool) {
+	t.Helper()
+	both := [2]*canvas{p.canvas(640, 480, drm.FormatXRGB8888), p.canvas(640, 480, drm.FormatXRGB8888)}
+	for i, c := range both {
+		c.fill(image.Rect(0, 0, 640, 480), uint32(i+1)*0x102030)
+	}
+	p.show(both[0], p.mode(640, 480))
+	s, err := open(t.Context(), eitherOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if got := s.Traits().Kind == capture.DMA; got != exports {
+		t.Errorf("got pictures in %v", s.Traits().Kind)
+	}
+	if !exports {
+		return
+	}
+	var numbers [2]uint64
+	for n := range 8 {
+		p.show(both[n%2], p.mode(640, 480))
+		until(t, s, func(f *capture.Frame) bool {
+			d := surfaceOf(t, f)
+			if d.FourCC != drm.FormatXRGB8888 || len(d.Planes) != 1 || d.Planes[0].Stride < 4*640 {
+				t.Fatalf("got %+v", d)
+			}
+			if _, size, err := identify(d.Planes[0].FD); err != nil || size < 4*640*480 {
+				t.Fatalf("got a buffer of %d bytes, %v", size, err)
+			}
+			if d.Buffer == numbers[1-n%2] { // of the frame before
+				return false
+			}
+			if n < 2 {
+				numbers[n%2] = d.Buffer
+				pix, _, err := f.Map()
+				t.Logf("got %+v, in main memory: %v", d, err)
+				if c := byte(n + 1); err == nil && [3]byte(pix[4*640*100:]) != [3]byte{0x30 * c, 0x20 * c, 0x10 * c} {
+					t.Errorf("got pixel %v of picture %d", pix[:4], n)
+				}
+			}
+			return true
+		}).Release()
+	}
 }
 
 // until returns the first frame that satisfies ok.

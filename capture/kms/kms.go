@@ -1,10 +1,13 @@
 // Package kms captures the picture that a Linux graphics card sends to a monitor, whatever program draws it: a
 // compositor, an X server, a login screen or the console.
 //
-// A helper with the needed capability passes the buffers (see package wavryhost/platform/kms). They are mapped and
-// copied, so only pictures without tiles can be captured. A program that flips buffers costs nothing while its picture
-// stays, but for a comparison in each second. A picture that changes in place is compared all the time, and less often
-// while it is still.
+// A helper with the needed capability passes the buffers (see package wavryhost/platform/kms). A consumer that accepts
+// DMA-BUFs gets them as they are, in tiles too. For main memory they are mapped and copied, which requires a picture
+// without tiles.
+//
+// A program that flips buffers costs nothing while its picture stays, but for a comparison in each second. A picture
+// that changes in place is compared all the time, and less often while it is still. DMA-BUFs are compared by a hash,
+// unless they have tiles: then only flips are seen.
 //
 // Planes over the picture, as players of video use them, are left out, except that of the pointer.
 package kms

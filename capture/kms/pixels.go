@@ -3,7 +3,9 @@ package kms
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"image"
+	"iter"
 	"slices"
 
 	"wavryhost/capture"
@@ -33,30 +35,52 @@ type layout struct {
 func layoutOf(b *kms.Buffer, area image.Rectangle, driver string) (layout, error) {
 	l := layout{format: b.Format, size: area.Size()}
 	pixel := l.bytes()
-	modifier := b.Modifier
-	if modifier == drm.ModifierInvalid && !slices.Contains(secretive, driver) {
-		modifier = drm.ModifierLinear
-	}
 	switch {
-	case modifier != drm.ModifierLinear:
+	case !hasRows(b.Modifier, driver):
 		return l, fmt.Errorf("%w: driver %s shows pixels of format %s in tiles (modifier %s), which only its graphics card "+
 			"can read; capture the desktop as a display of x11, wayland or pipewire",
 			capture.ErrUnsupported, driver, drm.FormatName(b.Format), drm.ModifierName(b.Modifier))
 	case pixel == 0 || len(b.Parts) != 1:
 		return l, fmt.Errorf("%w: driver %s shows pixels of format %s in %d parts; capture the desktop as a display of "+
 			"x11, wayland or pipewire", capture.ErrUnsupported, driver, drm.FormatName(b.Format), len(b.Parts))
-	case area.Empty() || area.Dx() > maxSide || area.Dy() > maxSide || !area.In(image.Rect(0, 0, b.Width, b.Height)):
-		return l, fmt.Errorf("%w: driver %s shows the part %v of a picture of %dx%d pixels", capture.ErrUnsupported, driver,
-			area, b.Width, b.Height)
+	}
+	if err := checkSize(b, area, driver); err != nil {
+		return l, err
 	}
 	l.pitch = uint64(b.Parts[0].Pitch)
-	if l.pitch < pixel*uint64(b.Width) || l.pitch*uint64(area.Dy()) > maxSize {
-		return l, fmt.Errorf("%w: driver %s has rows of %d bytes in a picture of %dx%d pixels of format %s",
-			capture.ErrUnsupported, driver, l.pitch, b.Width, b.Height, drm.FormatName(b.Format))
-	}
 	l.offset = uint64(b.Parts[0].Offset) + uint64(area.Min.Y)*l.pitch + uint64(area.Min.X)*pixel
 	l.end = l.offset + uint64(area.Dy()-1)*l.pitch + uint64(area.Dx())*pixel
 	return l, nil
+}
+
+// hasRows reports whether the pixels of a modifier are in rows without tiles.
+func hasRows(modifier uint64, driver string) bool {
+	return modifier == drm.ModifierLinear || modifier == drm.ModifierInvalid && !slices.Contains(secretive, driver)
+}
+
+// checkSize returns what is wrong with the sizes of a buffer, and of its part area.
+func checkSize(b *kms.Buffer, area image.Rectangle, driver string) error {
+	if area.Empty() || area.Dx() > maxSide || area.Dy() > maxSide || !area.In(image.Rect(0, 0, b.Width, b.Height)) {
+		return fmt.Errorf("%w: driver %s shows the part %v of a picture of %dx%d pixels", capture.ErrUnsupported, driver,
+			area, b.Width, b.Height)
+	}
+	least := layout{format: b.Format}.bytes() * uint64(b.Width)
+	for _, p := range b.Parts {
+		if pitch := uint64(p.Pitch); pitch < least || pitch*uint64(area.Dy()) > maxSize {
+			return fmt.Errorf("%w: driver %s has rows of %d bytes in a picture of %dx%d pixels of format %s",
+				capture.ErrUnsupported, driver, pitch, b.Width, b.Height, drm.FormatName(b.Format))
+		}
+		least = 0 // the other parts have no pixels
+	}
+	return nil
+}
+
+// fits returns an error unless the picture is inside a buffer of a size.
+func (l layout) fits(size uint64) error {
+	if size < l.end {
+		return fmt.Errorf("%w: it has %d bytes, and pixels up to byte %d", errUnknown, size, l.end)
+	}
+	return nil
 }
 
 // bytes returns the size of a pixel, or 0 for formats that cannot be read.
@@ -76,13 +100,33 @@ func (l layout) opaque() bool {
 	return l.format != drm.FormatARGB8888 && l.format != drm.FormatABGR8888
 }
 
-// read writes the picture as blue, green, red and a fourth byte. mem has at least l.end bytes.
-func (l layout) read(dst, mem []byte) {
-	width := uint64(l.size.X) * l.bytes()
-	for y := range l.size.Y {
-		from := l.offset + uint64(y)*l.pitch
-		l.convert(dst[4*l.size.X*y:4*l.size.X*(y+1)], mem[from:from+width])
+// rows returns the rows of the picture. mem has at least l.end bytes.
+func (l layout) rows(mem []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		width := uint64(l.size.X) * l.bytes()
+		for y := range l.size.Y {
+			if from := l.offset + uint64(y)*l.pitch; !yield(y, mem[from:from+width]) {
+				return
+			}
+		}
 	}
+}
+
+// read writes the picture as blue, green, red and a fourth byte.
+func (l layout) read(dst, mem []byte) {
+	for y, row := range l.rows(mem) {
+		l.convert(dst[4*l.size.X*y:4*l.size.X*(y+1)], row)
+	}
+}
+
+// sum returns a hash of the picture.
+func (l layout) sum(seed maphash.Seed, mem []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, row := range l.rows(mem) {
+		_, _ = h.Write(row)
+	}
+	return h.Sum64()
 }
 
 // convert writes a row.

@@ -40,7 +40,8 @@ func (p *shapes) accept(now *kms.Scanout, files []*os.File) error {
 		return nil //nolint:nilerr // better no pointer than no picture
 	}
 	s := &capture.Shape{Width: b.Width, Height: b.Height, Hot: now.Hot, Pix: make([]byte, 4*b.Width*b.Height)}
-	if err := p.maps.read(l, b, files, s.Pix); err != nil {
+	err = p.maps.use(l, int(files[b.Parts[0].File].Fd()), func(mem []byte) { l.read(s.Pix, mem) })
+	if err != nil {
 		return err
 	}
 	visible := false

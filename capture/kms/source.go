@@ -19,8 +19,6 @@ import (
 const (
 	// maxFrames is the number of frames that may be held at once.
 	maxFrames = 3
-	// diffRows is the height of the bands that are compared.
-	diffRows = 16
 	// heartbeat is the interval for asking a helper while all frames are held.
 	heartbeat = 500 * time.Millisecond
 	// doubtInterval is the interval for comparing a picture whose program flips buffers. It may also change a picture in
@@ -38,15 +36,16 @@ type Source struct {
 	cfg  Config
 	log  *slog.Logger
 	conn *kms.Conn
+	kind capture.Kind
 
 	news chan struct{} // something may be due
 	next sync.Mutex    // held by Next, and by Close to wait for Next
 
 	// The following fields belong to the holder of next.
-	maps     buffers
-	pictures *pictures
+	store    store
 	pointer  shapes
 	seen     kms.State
+	size     image.Point
 	inPlace  bool      // the picture may change without a flip
 	compared time.Time // when the picture was read
 	changed  time.Time // when it differed
@@ -62,43 +61,31 @@ type Source struct {
 
 var _ capture.Source = (*Source)(nil)
 
-// pictures is memory for pictures of one size. One picture more than there are slots is free, whatever is held. So the
-// next picture can be compared with the latest one.
-type pictures struct {
-	size   image.Point
-	shelf  *capture.Shelf
-	slots  [maxFrames][]byte
-	free   []byte
-	latest int // the slot of the latest picture, or -1
+// store holds the pictures that come, and makes frames of them.
+type store interface {
+	// accept takes a picture, and what it keeps from files.
+	accept(p *picture, files []*os.File) (outcome, error)
+	// repeat makes the latest frame's picture that of the next one. It reports whether there is one.
+	repeat() bool
+	// frame returns the latest picture as a frame. There must be room for one.
+	frame() *capture.Frame
+	// close frees the memory, once all frames are released.
+	close()
 }
 
-// New opens an output. It takes no longer than ctx and five seconds. The Source outlives ctx.
-func New(ctx context.Context, cfg Config, log *slog.Logger) (*Source, error) {
-	if err := cfg.Demand.MemoryOnly(); err != nil {
-		return nil, err
-	}
-	return dialed(ctx, cfg, func(ctx context.Context, c *kms.Conn) (*Source, error) {
-		s := &Source{
-			cfg: cfg, log: log.With("output", cfg.Output), conn: c, news: make(chan struct{}, 1),
-			inPlace: true,
-		}
-		s.refresh.Store(true)
-		s.heard.Store(new(time.Now()))
-		s.slots = capture.NewSlots(maxFrames, s.wake)
-		now, files, err := c.Look(ctx, kms.Query{Output: cfg.Output, Picture: true, Cursor: s.embeds()})
-		if err == nil && now.FB == 0 {
-			err = kms.ErrOff
-			descriptors.Close(files)
-		}
-		if err == nil {
-			_, err = s.accept(now, files)
-		}
-		if err != nil {
-			s.unmap()
-			return nil, err
-		}
-		return s, nil
-	})
+// picture is an answer of the helper with a picture.
+type picture struct {
+	*kms.Scanout
+	pointer  *capture.Shape // in it, or nil
+	replaced bool           // the framebuffer is another one
+	look     bool           // it is time to look for changes in place
+}
+
+// outcome is what a picture changed.
+type outcome struct {
+	damage []image.Rectangle
+	// compared reports whether the damage is the difference of pixels. blind reports whether they cannot be read.
+	compared, blind bool
 }
 
 // embeds reports whether the pointer is drawn into the picture.
@@ -106,7 +93,9 @@ func (s *Source) embeds() bool { return s.cfg.Demand.Cursor == capture.CursorEmb
 
 // Traits implements capture.Source.
 func (s *Source) Traits() capture.Traits {
-	return capture.Traits{Slots: maxFrames, Damage: true, Cursor: s.cfg.Demand.Cursor}
+	return capture.Traits{
+		Kind: s.kind, Slots: maxFrames, Volatile: s.kind == capture.DMA, Damage: true, Cursor: s.cfg.Demand.Cursor,
+	}
 }
 
 // Alive implements capture.Source.
@@ -144,7 +133,7 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 			s.pause(ctx, due.Sub(now))
 			continue
 		}
-		q := kms.Query{Output: s.cfg.Output, Picture: true, Cursor: s.embeds()}
+		q := s.query()
 		if !refresh && now.Before(due) { // the helper reports flips
 			q.Seen = &s.seen
 		}
@@ -157,8 +146,7 @@ func (s *Source) await(ctx context.Context) (*capture.Frame, error) {
 			return nil, err
 		}
 		off := scanout.Picture == nil
-		if refresh && off && s.pictures.latest >= 0 { // its last picture stays
-			copy(s.pictures.free, s.pictures.slots[s.pictures.latest])
+		if refresh && off && s.store.repeat() { // its last picture stays
 			off = false
 		}
 		if !off && (refresh || len(damage) > 0) {
@@ -209,7 +197,7 @@ func (s *Source) look(ctx context.Context, q kms.Query) (*kms.Scanout, []*os.Fil
 	return now, files, err
 }
 
-// accept reads the picture that has come, if one has. It returns what that changed. It owns the files.
+// accept takes the picture that has come, if one has. It returns what that changed. It owns the files.
 func (s *Source) accept(now *kms.Scanout, files []*os.File) ([]image.Rectangle, error) {
 	defer descriptors.Close(files)
 	before := s.seen
@@ -231,69 +219,41 @@ func (s *Source) accept(now *kms.Scanout, files []*os.File) ([]image.Rectangle, 
 		s.log.Warn("capture is degraded: a part of the screen is on planes of its own, which are left out",
 			"planes", now.Overlays)
 	}
-	l, err := layoutOf(now.Picture, now.Area, now.Driver)
-	if err != nil {
-		return nil, err
+	if size := now.Area.Size(); size != s.size {
+		if s.size != (image.Point{}) {
+			s.log.Info("display resized", "width", size.X, "height", size.Y)
+		}
+		s.size = size
 	}
-	s.reshape(l.size)
-	s.compared = time.Now()
-	if err := s.maps.read(l, now.Picture, files, s.pictures.free); err != nil {
-		return nil, err
+	p := &picture{Scanout: now, replaced: before.FB != now.FB}
+	if s.embeds() && now.CursorFB != 0 {
+		p.pointer = s.pointer.shape
 	}
-	if shape := s.pointer.shape; s.embeds() && shape != nil && now.CursorFB != 0 {
-		draw(s.pictures.free, l.size, shape, now.CursorAt)
+	flipped := before.FB != 0 && p.replaced
+	began := time.Now()
+	p.look = !began.Before(s.compared.Add(s.interval())) || s.inPlace && s.refresh.Load()
+	if s.kind == capture.Memory || p.look || flipped {
+		s.compared = began
 	}
-	damage := s.pictures.damage()
-	flipped := before.FB != 0 && before.FB != now.FB
+	out, err := s.store.accept(p, files)
 	switch {
-	case flipped:
+	case err != nil:
+		return nil, err
+	case flipped || out.blind:
 		s.inPlace = false
-	case len(damage) > 0 && !now.Missed && before.CursorAt == now.CursorAt && before.CursorFB == now.CursorFB:
+	case out.compared && len(out.damage) > 0 && !now.Missed && before.CursorAt == now.CursorAt &&
+		before.CursorFB == now.CursorFB:
 		s.inPlace = true
 	}
-	if len(damage) > 0 {
+	if len(out.damage) > 0 {
 		s.changed = s.compared
 	}
-	return damage, nil
+	return out.damage, nil
 }
 
-// reshape gives the source memory for pictures of a size, if it lacks that.
-func (s *Source) reshape(size image.Point) {
-	if s.pictures != nil && s.pictures.size == size {
-		return
-	}
-	if s.pictures != nil {
-		s.log.Info("display resized", "width", size.X, "height", size.Y)
-		s.pictures.shelf.Retire()
-		s.maps.close()
-	}
-	p := &pictures{size: size, shelf: s.slots.NewShelf(func() {}), latest: -1}
-	for i := range p.slots {
-		p.slots[i] = make([]byte, 4*size.X*size.Y)
-	}
-	p.free = make([]byte, 4*size.X*size.Y)
-	s.pictures = p
-}
-
-// damage returns how the free picture differs from the latest one.
-func (p *pictures) damage() []image.Rectangle {
-	if p.latest < 0 {
-		return []image.Rectangle{{Max: p.size}}
-	}
-	return capture.Diff(p.slots[p.latest], p.free, 4*p.size.X, p.size.Y, diffRows)
-}
-
-// frame returns the picture that was read last as a frame. There must be room for one.
+// frame returns the latest picture as a frame. There must be room for one.
 func (s *Source) frame(damage []image.Rectangle, whole bool, began time.Time) *capture.Frame {
-	p := s.pictures
-	slot := 0
-	for p.shelf.Held(slot) {
-		slot++
-	}
-	p.slots[slot], p.free = p.free, p.slots[slot]
-	p.latest = slot
-	f := p.shelf.Lend(slot)
-	f.Pix, f.Stride, f.Width, f.Height = p.slots[slot], 4*p.size.X, p.size.X, p.size.Y
+	f := s.store.frame()
 	f.Damage, f.Exact, f.Polled = damage, true, s.inPlace
 	if whole {
 		f.Damage = []image.Rectangle{f.Bounds()}
@@ -318,9 +278,9 @@ func (s *Source) Refresh() {
 	s.wake()
 }
 
-// unmap gives the buffers back.
-func (s *Source) unmap() {
-	s.maps.close()
+// close gives the buffers back.
+func (s *Source) close() {
+	s.store.close()
 	s.pointer.maps.close()
 }
 
@@ -332,8 +292,7 @@ func (s *Source) Close() error {
 	s.next.Lock()
 	defer s.next.Unlock()
 	if first {
-		s.unmap()
-		s.pictures.shelf.Retire()
+		s.close()
 	}
 	return nil
 }

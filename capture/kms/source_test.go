@@ -76,7 +76,15 @@ func TestContract(t *testing.T) {
 		buffers int
 		format  uint32
 		change  func(*kmstest.Card)
+		open    func(*testing.T, string) (capture.Opener, func() uint64)
 	}{
+		"surfaces in place":     {buffers: 1, open: surfaceOpener},
+		"two surfaces":          {buffers: 2, open: surfaceOpener},
+		"three surfaces":        {buffers: 3, open: surfaceOpener},
+		"red first in surfaces": {buffers: 2, format: drm.FormatXBGR8888, open: surfaceOpener},
+		"surfaces of a part of a desktop": {buffers: 1, open: surfaceOpener, change: func(k *kmstest.Card) {
+			k.Set(0, func(o *kmstest.Output) { o.Width, o.Height, o.SrcX, o.SrcY = 64, 40, 20, 7 })
+		}},
 		"in place":   {buffers: 1},
 		"two":        {buffers: 2},
 		"three":      {buffers: 3},
@@ -116,7 +124,12 @@ func TestContract(t *testing.T) {
 				}
 				k.Set(0, func(o *kmstest.Output) { o.FB = fb })
 			}}
-			capturetest.Run(t, opener(t, kmstest.Serve(t, nil, k).Socket), opts)
+			socket := kmstest.Serve(t, nil, k).Socket
+			open := opener(t, socket)
+			if tt.open != nil {
+				open, opts.Copies = tt.open(t, socket)
+			}
+			capturetest.Run(t, open, opts)
 			if handles, _ := k.Held(); handles != 0 {
 				t.Errorf("%d handles are open", handles)
 			}

@@ -11,6 +11,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"query":{"output":"0000:00:02.0@HDMI-A-1","picture":true,"cursor":true,"seen":{"fb":7,` +
 		`"area":{"Min":{"X":0,"Y":0},"Max":{"X":1920,"Y":1080}},"cursor_fb":8,"cursor_at":{"X":-3,"Y":4}}}}`))
+	f.Add([]byte(`{"query":{"output":"vkms@Virtual-1","picture":true,"surface":true}}`))
 	f.Add([]byte(`{"query":null}`))
 	f.Add([]byte(`[`))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -44,6 +45,8 @@ func FuzzParseAnswer(f *testing.F) {
 	f.Add([]byte(`{"scanout":{"fb":7,"area":{"Min":{"X":0,"Y":0},"Max":{"X":64,"Y":48}},"rotation":1,"refresh":60,`+
 		`"picture":{"width":64,"height":48,"format":875713112,"modifier":0,"parts":[{"file":0,"pitch":256,"offset":0}]}}}`),
 		uint8(1))
+	f.Add([]byte(`{"scanout":{"render":{"major":226,"minor":128},"picture":{"width":64,"height":48,`+
+		`"modifier":72057594037927944,"parts":[{"file":0,"pitch":512},{"file":1,"pitch":64,"offset":4096}]}}}`), uint8(2))
 	f.Add([]byte(`{"reason":"denied","error":"x"}`), uint8(0))
 	f.Add([]byte(`{"scanout":{"hot":{"X":2147483648}}}`), uint8(0))
 	f.Fuzz(func(t *testing.T, b []byte, files uint8) {

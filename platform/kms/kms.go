@@ -73,6 +73,13 @@ func Card(id string) (card, connector string) {
 	return card, connector
 }
 
+// RenderNode is the device number of a card's render node. It identifies the card's memory. It is zero if it is not
+// known.
+type RenderNode struct {
+	Major uint32 `json:"major"`
+	Minor uint32 `json:"minor"`
+}
+
 // State is what planes show. It distinguishes one picture from the next.
 type State struct {
 	// FB is the number of the framebuffer, or 0 when the output is off. Area is the part that is shown, in its pixels.
@@ -92,6 +99,8 @@ type Query struct {
 	// Picture asks for the buffer of the picture, and Cursor for the state and the buffer of the cursor.
 	Picture bool `json:"picture,omitempty"`
 	Cursor  bool `json:"cursor,omitempty"`
+	// Surface asks for the picture's own buffer. Without it, a buffer that programs cannot map is copied.
+	Surface bool `json:"surface,omitempty"`
 }
 
 // Scanout is what an output shows.
@@ -99,6 +108,8 @@ type Scanout struct {
 	State
 	Driver  string `json:"driver"`
 	Refresh int    `json:"refresh"` // Hz
+	// Render is the card's.
+	Render RenderNode `json:"render,omitzero"`
 	// Missed reports whether there was a time, since Seen was known, in which the state was not looked at.
 	Missed bool `json:"missed,omitempty"`
 	// Overlays is the number of planes over the picture, which are not in it.

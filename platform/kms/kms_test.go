@@ -130,6 +130,38 @@ func TestLook(t *testing.T) {
 	}
 }
 
+// A picture in tiles comes as it is, in all its files. A buffer that programs cannot map is copied, unless its own is
+// asked for.
+func TestSurface(t *testing.T) {
+	k := kmstest.New(t, 640, 480)
+	k.Render = kms.RenderNode{Major: 226, Minor: 128}
+	tiled := k.AddTiled(t, 640, 475)
+	k.AddPlane(t, tiled, 64, 4096, 8192)
+	c := dial(t, kmstest.Serve(t, nil, k).Socket)
+	q := kms.Query{Output: hdmi, Picture: true, Surface: true}
+	k.Set(0, func(o *kmstest.Output) { o.FB = tiled })
+	s, sizes := look(t, c, q)
+	want := []drm.Part{{File: 0, Pitch: 2560}, {File: 1, Pitch: 64, Offset: 4096}}
+	if s.Render != k.Render || s.Picture.Modifier != kmstest.ModifierXTiled || !slices.Equal(s.Picture.Parts, want) ||
+		!slices.Equal(sizes, []int64{2560 * 480, 8192}) {
+		t.Errorf("got %+v, %+v in files of %d bytes", s, s.Picture, sizes)
+	}
+	rows := k.Add(t, 640, 480, drm.FormatXRGB8888, 2560)
+	k.Set(0, func(o *kmstest.Output) { o.FB = rows })
+	k.Fail(drm.IoctlPrimeHandleToFD, syscall.ENOSYS)
+	if _, files, err := c.Look(t.Context(), q); !errors.Is(err, kms.ErrUnsupported) {
+		descriptors.Close(files)
+		t.Errorf("got %v; want %v without a DMA-BUF", err, kms.ErrUnsupported)
+	}
+	q.Surface = false
+	if s, _ := look(t, c, q); s.Picture == nil || k.Calls(drm.IoctlMapDumb) != 1 {
+		t.Errorf("got %+v after %d copies; want one", s, k.Calls(drm.IoctlMapDumb))
+	}
+	if handles, _ := k.Held(); handles != 0 {
+		t.Errorf("%d handles are open", handles)
+	}
+}
+
 // Each failure has one reason, and the next request is answered.
 func TestFailuresOfLook(t *testing.T) {
 	set := func(f func(*kmstest.Output)) func(*kmstest.Card) { return func(k *kmstest.Card) { k.Set(0, f) } }

@@ -6,60 +6,32 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"wavryhost/platform/kms/drm"
 )
 
-// Node is a card that may be opened.
-type Node struct {
-	// Name is the address of the card's device.
-	Name string
-	Open func() (drm.Device, error)
-}
-
-// Nodes lists the cards of this machine.
-func Nodes() []Node { return nodesIn("/sys/class/drm", "/dev/dri") }
-
-func nodesIn(sys, dev string) []Node {
-	paths, _ := filepath.Glob(filepath.Join(dev, "card[0-9]*")) // the pattern is good
-	slices.SortFunc(paths, func(a, b string) int {
-		if d := len(a) - len(b); d != 0 { // card10 is behind card9
-			return d
-		}
-		return strings.Compare(a, b)
-	})
-	var all []Node
-	for _, path := range paths {
-		n := Node{Name: filepath.Base(path), Open: func() (drm.Device, error) { return drm.Open(path) }}
-		if device, err := os.Readlink(filepath.Join(sys, n.Name, "device")); err == nil {
-			n.Name = filepath.Base(device)
-		}
-		if !slices.ContainsFunc(all, func(o Node) bool { return o.Name == n.Name }) {
-			all = append(all, n)
-		}
-	}
-	return all
-}
-
 // view is what one connection looks at. Its cards are its own, so that their handles are.
 type view struct {
 	nodes      func() []Node
-	cards      map[string]*drm.Card
+	cards      map[string]*card
 	connectors map[string]uint32    // by the IDs of outputs
 	looked     map[string]time.Time // the last look at an output
 }
 
 func newView(nodes func() []Node) *view {
 	return &view{
-		nodes: nodes, cards: make(map[string]*drm.Card), connectors: make(map[string]uint32),
+		nodes: nodes, cards: make(map[string]*card), connectors: make(map[string]uint32),
 		looked: make(map[string]time.Time),
 	}
+}
+
+// card is an open card.
+type card struct {
+	*drm.Card
+	render RenderNode
 }
 
 func (v *view) close() {
@@ -79,13 +51,13 @@ func (v *view) answer(ctx context.Context, r request) (answer, []*drm.Framebuffe
 	if r.Query == nil {
 		return answer{Outputs: v.outputs()}, nil
 	}
-	card, _ := Card(r.Query.Output)
+	name, _ := Card(r.Query.Output)
 	s, files, err := v.look(ctx, *r.Query)
 	if err == nil {
 		return answer{Scanout: s}, files
 	}
-	if v.cards[card] != nil && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.EIO)) { // a new one may come
-		v.drop(card)
+	if v.cards[name] != nil && (errors.Is(err, syscall.ENODEV) || errors.Is(err, syscall.EIO)) { // a new one may come
+		v.drop(name)
 		err = fmt.Errorf("%w: the card is gone: %w", ErrAbsent, err)
 	}
 	return failed(reasoned(err)), nil
@@ -134,7 +106,7 @@ func (v *view) outputs() []Output {
 		}
 		for _, con := range connectors {
 			if con.Connected {
-				all = append(all, describe(c, n.Name+"@"+con.Name, con))
+				all = append(all, describe(c.Card, n.Name+"@"+con.Name, con))
 			}
 		}
 	}
@@ -157,7 +129,7 @@ func describe(c *drm.Card, id string, con drm.Connector) Output {
 }
 
 // card returns a card, which it opens if it is not open yet.
-func (v *view) card(name string) (*drm.Card, error) {
+func (v *view) card(name string) (*card, error) {
 	if c := v.cards[name]; c != nil {
 		return c, nil
 	}
@@ -170,10 +142,11 @@ func (v *view) card(name string) (*drm.Card, error) {
 			return nil, err
 		}
 		c, err := drm.New(dev)
-		if err == nil {
-			v.cards[name] = c
+		if err != nil {
+			return nil, err
 		}
-		return c, err
+		v.cards[name] = &card{c, n.Render}
+		return v.cards[name], nil
 	}
 	return nil, fmt.Errorf("%w: there is no card %s", ErrAbsent, clip(name))
 }
@@ -211,7 +184,7 @@ func (v *view) look(ctx context.Context, q Query) (*Scanout, []*drm.Framebuffer,
 	if err != nil {
 		return nil, nil, err
 	}
-	con, err := v.connector(c, q.Output)
+	con, err := v.connector(c.Card, q.Output)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -219,23 +192,23 @@ func (v *view) look(ctx context.Context, q Query) (*Scanout, []*drm.Framebuffer,
 	if err != nil && !errors.Is(err, drm.ErrOff) {
 		return nil, nil, err
 	}
-	s := &Scanout{Driver: c.Driver(), Rotation: drm.Rotate0}
+	s := &Scanout{Driver: c.Driver(), Render: c.render, Rotation: drm.Rotate0}
 	if pipe != nil {
 		s.Refresh, s.Overlays = pipe.Refresh, pipe.Overlays
 	}
 	for limit := time.Now().Add(waitTime); ; {
-		if err := v.state(c, pipe, q, s); err != nil {
+		if err := v.state(c.Card, pipe, q, s); err != nil {
 			return nil, nil, err
 		}
 		changed := q.Seen == nil || s.State != *q.Seen || q.Picture && s.Missed
 		if !changed && time.Now().Before(limit) && ctx.Err() == nil {
-			v.pause(ctx, c, pipe, limit)
+			v.pause(ctx, c.Card, pipe, limit)
 			continue
 		}
 		if !changed {
 			return s, nil, nil
 		}
-		files, err := export(c, q, s)
+		files, err := export(c.Card, q, s)
 		return s, files, err
 	}
 }
@@ -295,8 +268,8 @@ func (v *view) pause(ctx context.Context, c *drm.Card, pipe *drm.Pipe, limit tim
 // export makes files of the buffers that a query asks for.
 func export(c *drm.Card, q Query, s *Scanout) (files []*drm.Framebuffer, err error) {
 	n := 0
-	one := func(fb uint32) (*Buffer, error) {
-		f, err := c.Framebuffer(fb)
+	one := func(fb uint32, readable bool) (*Buffer, error) {
+		f, err := c.Framebuffer(fb, readable)
 		if err != nil {
 			return nil, err
 		}
@@ -309,13 +282,13 @@ func export(c *drm.Card, q Query, s *Scanout) (files []*drm.Framebuffer, err err
 		return b, nil
 	}
 	if q.Picture && s.FB != 0 {
-		if s.Picture, err = one(s.FB); errors.Is(err, syscall.ENOENT) { // it was replaced in this moment
+		if s.Picture, err = one(s.FB, !q.Surface); errors.Is(err, syscall.ENOENT) { // it was replaced in this moment
 			s.State = State{}
 			return nil, nil
 		}
 	}
 	if err == nil && s.CursorFB != 0 && (q.Seen == nil || q.Seen.CursorFB != s.CursorFB) {
-		if s.Cursor, err = one(s.CursorFB); errors.Is(err, syscall.ENOENT) {
+		if s.Cursor, err = one(s.CursorFB, true); errors.Is(err, syscall.ENOENT) {
 			s.CursorFB, err = 0, nil
 		}
 	}

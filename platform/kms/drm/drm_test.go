@@ -168,7 +168,7 @@ func TestFramebuffers(t *testing.T) {
 		f.Handles[1], f.Pitches[1], f.Offsets[1], f.Modifiers[0] = 1, 64, 4096, 1<<56|8
 	})
 	c := open(t, k)
-	f, err := c.Framebuffer(fb)
+	f, err := c.Framebuffer(fb, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestFramebuffers(t *testing.T) {
 	}
 	f.Close()
 	k.Change(fb, func(f *kmstest.FB) { f.Flags = 0 })
-	if f, err := c.Framebuffer(fb); err != nil || f.Modifier != drm.ModifierInvalid {
+	if f, err := c.Framebuffer(fb, true); err != nil || f.Modifier != drm.ModifierInvalid {
 		t.Errorf("got %+v, %v; want no modifier", f, err)
 	} else {
 		f.Close()
@@ -198,7 +198,7 @@ func TestFramebuffers(t *testing.T) {
 		{"no privilege", fb, k.Deny, drm.ErrNoHandles},
 	} {
 		tt.fail()
-		if f, err := c.Framebuffer(tt.id); !errors.Is(err, tt.err) {
+		if f, err := c.Framebuffer(tt.id, true); !errors.Is(err, tt.err) {
 			t.Errorf("%s: got %+v, %v; want %v", tt.name, f, err, tt.err)
 		}
 		if handles, _ := k.Held(); handles != 0 {
@@ -217,7 +217,7 @@ func TestFramebuffersAreCopied(t *testing.T) {
 	c := open(t, k)
 	read := func(fb uint32) (first byte, inode uint64) {
 		t.Helper()
-		f, err := c.Framebuffer(fb)
+		f, err := c.Framebuffer(fb, true)
 		if err != nil {
 			t.Fatal(err)
 		}

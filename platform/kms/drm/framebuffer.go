@@ -41,12 +41,13 @@ func (f *Framebuffer) Close() {
 	f.Files = nil
 }
 
-// Framebuffer exports a framebuffer. No handle is left in the card, also after an error.
+// Framebuffer exports a framebuffer. No handle is left in the card, also after an error. readable is for callers that
+// read the pixels.
 //
 // Drivers of servers' graphics export no DMA-BUF, and some drivers of virtual machines let no program map it. Programs
 // may still map the buffer by the card's own file. That file gives more rights than the daemon needs, so the pixels are
-// copied: the copy is valid until the next call for the framebuffer.
-func (c *Card) Framebuffer(id uint32) (*Framebuffer, error) {
+// copied for a caller that reads them: the copy is valid until the next call for the framebuffer.
+func (c *Card) Framebuffer(id uint32, readable bool) (*Framebuffer, error) {
 	arg := FramebufferArg{FBID: id}
 	if err := c.call(IoctlGetFB2, unsafe.Pointer(&arg)); err != nil {
 		return nil, fmt.Errorf("read framebuffer %d: %w", id, err)
@@ -74,7 +75,7 @@ func (c *Card) Framebuffer(id uint32) (*Framebuffer, error) {
 	}
 	err := c.export(f, handles)
 	rows := f.Modifier == ModifierLinear || f.Modifier == ModifierInvalid
-	if len(handles) == 1 && rows && (err != nil || !mappable(f.Files[0])) {
+	if readable && len(handles) == 1 && rows && (err != nil || !mappable(f.Files[0])) {
 		size := uint64(arg.Offsets[0]) + uint64(arg.Pitches[0])*uint64(arg.Height)
 		if file, cause := c.copyPixels(id, handles[0], size); cause == nil {
 			f.Close()

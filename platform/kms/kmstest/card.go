@@ -5,6 +5,7 @@
 package kmstest
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -42,12 +43,12 @@ type Output struct {
 	CursorHotX, CursorHotY int
 }
 
-// FB is a framebuffer.
+// FB is a framebuffer. Its handles are the numbers of its buffers, from 1.
 type FB struct {
 	drm.FramebufferArg
-	file int
-	// Pix is the memory.
-	Pix []byte
+	// Pix is the memory of the first buffer.
+	Pix   []byte
+	files []int // of the buffers
 }
 
 // Card is a fake graphics card. Each call of Open opens it again.
@@ -55,6 +56,8 @@ type Card struct {
 	Name string
 	// Driver is the name of the driver.
 	Driver string
+	// Render is the card's render node.
+	Render kms.RenderNode
 	// Legacy cards have no properties of positions, and no vertical blanks.
 	Legacy bool
 
@@ -83,7 +86,7 @@ func New(tb testing.TB, width, height int) *Card {
 }
 
 // Node returns the card as the helper finds it.
-func (c *Card) Node() kms.Node { return kms.Node{Name: c.Name, Open: c.Open} }
+func (c *Card) Node() kms.Node { return kms.Node{Name: c.Name, Render: c.Render, Open: c.Open} }
 
 // Open opens the card.
 func (c *Card) Open() (drm.Device, error) {
@@ -93,39 +96,54 @@ func (c *Card) Open() (drm.Device, error) {
 		return nil, err
 	}
 	c.open++
-	return &device{card: c, caps: make(map[uint64]bool), handles: make(map[uint32]*FB)}, nil
+	return &device{card: c, caps: make(map[uint64]bool), handles: make(map[uint32]handle)}, nil
 }
 
 // Add adds a framebuffer, and returns its number.
 func (c *Card) Add(tb testing.TB, width, height int, format uint32, pitch int) uint32 {
 	tb.Helper()
-	size := max(pitch*height, 1)
-	fd, err := unix.MemfdCreate("fake-dma-buf", unix.MFD_CLOEXEC)
-	if err == nil {
-		err = unix.Ftruncate(fd, int64(size))
-	}
-	var pix []byte
-	if err == nil {
-		pix, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	}
-	if err != nil {
-		tb.Fatal(err)
-	}
-	f := &FB{file: fd, Pix: pix}
+	fd, pix := memory(tb, max(pitch*height, 1))
+	f := &FB{files: []int{fd}, Pix: pix}
 	f.Width, f.Height, f.Format, f.Flags = uint32(width), uint32(height), format, drm.FramebufferModifiers
 	f.Handles[0], f.Pitches[0] = 1, uint32(pitch)
-	tb.Cleanup(func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		_ = unix.Munmap(f.Pix)
-		_ = unix.Close(f.file)
-	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.next++
 	f.FBID = fbBase + c.next
 	c.fbs[f.FBID] = f
 	return f.FBID
+}
+
+// AddPlane adds a plane to a framebuffer, in a buffer of its own. Planes of the same buffer need Change alone.
+func (c *Card) AddPlane(tb testing.TB, fb, pitch, offset uint32, size int) {
+	tb.Helper()
+	fd, _ := memory(tb, size)
+	c.Change(fb, func(f *FB) {
+		f.files = append(f.files, fd)
+		i := slices.Index(f.Handles[:], 0)
+		f.Handles[i], f.Pitches[i], f.Offsets[i] = uint32(len(f.files)), pitch, offset
+		f.Modifiers[i] = f.Modifiers[0]
+	})
+}
+
+// memory returns a file in memory with its map, until the test ends.
+func memory(tb testing.TB, size int) (fd int, pix []byte) {
+	tb.Helper()
+	fd, err := unix.MemfdCreate("fake-dma-buf", unix.MFD_CLOEXEC)
+	if err == nil {
+		err = unix.Ftruncate(fd, int64(size))
+	}
+	if err == nil {
+		pix, err = unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = unix.Munmap(pix)
+		_ = unix.Close(fd)
+	})
+	return fd, pix
 }
 
 // AddOutput adds an output.
@@ -161,7 +179,7 @@ func (c *Card) Restore(tb testing.TB, fb uint32) {
 	tb.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := unix.Ftruncate(c.fbs[fb].file, int64(len(c.fbs[fb].Pix))); err != nil {
+	if err := unix.Ftruncate(c.fbs[fb].files[0], int64(len(c.fbs[fb].Pix))); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -171,7 +189,7 @@ func (c *Card) Truncate(tb testing.TB, fb uint32) {
 	tb.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := unix.Ftruncate(c.fbs[fb].file, 0); err != nil {
+	if err := unix.Ftruncate(c.fbs[fb].files[0], 0); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -208,9 +226,15 @@ func (c *Card) Calls(request uint32) int {
 type device struct {
 	card    *Card
 	caps    map[uint64]bool
-	handles map[uint32]*FB
+	handles map[uint32]handle
 	next    uint32
 	closed  bool
+}
+
+// handle is a buffer of a framebuffer.
+type handle struct {
+	fb   *FB
+	file int
 }
 
 // Close implements drm.Device.
@@ -234,7 +258,7 @@ func (d *device) Map(offset uint64, size int) ([]byte, error) {
 	if fb == nil {
 		return nil, unix.EINVAL
 	}
-	return unix.Mmap(fb.file, 0, size, unix.PROT_READ, unix.MAP_SHARED)
+	return unix.Mmap(fb.files[0], 0, size, unix.PROT_READ, unix.MAP_SHARED)
 }
 
 // mapShift is the place of a framebuffer's number in the offset of its map.
@@ -291,22 +315,23 @@ func (d *device) Ioctl(request uint32, arg unsafe.Pointer) error {
 		return d.getFB((*drm.FramebufferArg)(arg))
 	case drm.IoctlPrimeHandleToFD:
 		a := (*drm.PrimeArg)(arg)
-		fb := d.handles[a.Handle]
-		if fb == nil {
+		h, ok := d.handles[a.Handle]
+		if !ok {
 			return unix.ENOENT
 		}
-		fd, err := unix.FcntlInt(uintptr(fb.file), unix.F_DUPFD_CLOEXEC, 0)
+		fd, err := unix.FcntlInt(uintptr(h.file), unix.F_DUPFD_CLOEXEC, 0)
 		a.FD = int32(fd)
 		return err
 	case drm.IoctlMapDumb:
 		a := (*drm.MapDumbArg)(arg)
-		if d.handles[a.Handle] == nil {
+		h, ok := d.handles[a.Handle]
+		if !ok {
 			return unix.ENOENT
 		}
-		a.Offset = uint64(d.handles[a.Handle].FBID) << mapShift
+		a.Offset = uint64(h.fb.FBID) << mapShift
 	case drm.IoctlGEMClose:
 		a := (*drm.GEMCloseArg)(arg)
-		if d.handles[a.Handle] == nil {
+		if _, ok := d.handles[a.Handle]; !ok {
 			return unix.EINVAL
 		}
 		delete(d.handles, a.Handle)

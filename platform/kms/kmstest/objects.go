@@ -165,13 +165,16 @@ func (d *device) getFB(a *drm.FramebufferArg) error {
 		a.Handles = [4]uint32{}
 		return nil
 	}
-	d.next++
-	for i := range a.Handles {
-		if a.Handles[i] != 0 {
-			a.Handles[i] = d.next
+	first := d.next + 1
+	for i, n := range a.Handles {
+		if n != 0 {
+			a.Handles[i] = first + n - 1
+			d.next = max(d.next, a.Handles[i])
 		}
 	}
-	d.handles[d.next] = fb
-	d.card.handles++
+	for n := first; n <= d.next; n++ {
+		d.handles[n] = handle{fb, fb.files[n-first]}
+		d.card.handles++
+	}
 	return nil
 }
