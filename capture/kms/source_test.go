@@ -16,7 +16,6 @@ import (
 
 	"wavryhost/capture"
 	"wavryhost/capture/capturetest"
-	"wavryhost/platform/kms"
 	"wavryhost/platform/kms/drm"
 	"wavryhost/platform/kms/kmstest"
 )
@@ -401,26 +400,4 @@ func TestOverlays(t *testing.T) {
 	if n := strings.Count(log.String(), "capture is degraded"); n != 1 {
 		t.Errorf("got %d warnings; want one:\n%s", n, log.String())
 	}
-}
-
-// Buffers with bad sizes or offsets are refused. All others are read within their bounds.
-func FuzzLayout(f *testing.F) {
-	f.Add(uint32(drm.FormatXRGB8888), 64, 48, uint32(256), uint32(0), 0, 0, 64, 48, uint64(0))
-	f.Add(uint32(drm.FormatRGB565), 10, 10, uint32(20), uint32(7), 3, 3, 5, 7, uint64(drm.ModifierInvalid))
-	f.Add(uint32(drm.FormatXRGB2101010), 65535, 1, uint32(0xffffffff), uint32(0xffffffff), -1, -1, 1, 1, uint64(0))
-	f.Fuzz(func(_ *testing.T, format uint32, w, h int, pitch, offset uint32, x0, y0, x1, y1 int, modifier uint64) {
-		if w < 0 || h < 0 || w > 65535 || h > 65535 {
-			return // the answer is refused before
-		}
-		b := &kms.Buffer{
-			Width: w, Height: h, Format: format, Modifier: modifier, Parts: []drm.Part{{Pitch: pitch, Offset: offset}},
-		}
-		area := image.Rectangle{Min: image.Pt(x0, y0), Max: image.Pt(x1, y1)}
-		l, err := layoutOf(b, area, "fake")
-		if err != nil || l.end > 1<<20 {
-			return
-		}
-		dst := make([]byte, 4*l.size.X*l.size.Y)
-		l.read(dst, make([]byte, l.end))
-	})
 }

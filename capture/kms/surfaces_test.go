@@ -82,6 +82,7 @@ func TestTiles(t *testing.T) {
 	}
 	k.Draw(fb, pix)
 	k.AddPlane(t, fb, 64, 4096, 8192)
+	k.Change(fb, func(f *kmstest.FB) { f.Handles[2], f.Pitches[2], f.Offsets[2] = 1, 128, 512 }) // in the first file
 	k.Set(0, func(o *kmstest.Output) { o.FB = fb })
 	d := eitherOf
 	d.Device = capture.Device{Major: 226, Minor: 128}
@@ -98,8 +99,9 @@ func TestTiles(t *testing.T) {
 		t.Errorf("got %+v", f)
 	}
 	if got.FourCC != drm.FormatXRGB8888 || got.Modifier != kmstest.ModifierXTiled || got.Device != d.Device ||
-		got.Ready != -1 || len(got.Planes) != 2 || got.Planes[0].Stride != 1024 || got.Planes[0].Offset != 0 ||
-		got.Planes[1].Stride != 64 || got.Planes[1].Offset != 4096 {
+		got.Ready != -1 || len(got.Planes) != 3 || got.Planes[0].Stride != 1024 || got.Planes[0].Offset != 0 ||
+		got.Planes[1].Stride != 64 || got.Planes[1].Offset != 4096 || got.Planes[2].FD != got.Planes[0].FD ||
+		got.Planes[2].Stride != 128 || got.Planes[2].Offset != 512 {
 		t.Fatalf("got %+v", got)
 	}
 	tiles := pixelsOf(t, got.Planes[0])
