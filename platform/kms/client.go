@@ -16,8 +16,9 @@ import (
 const (
 	// answerTime is the time in which the helper must answer. The kernel waits up to 3 s for a graphics card.
 	answerTime = 4 * time.Second
-	// graceTime is the time for an answer whose caller has given up. Without an answer the connection would be lost.
-	graceTime = 4 * waitTime
+	// graceTime is the time for an answer whose caller has given up. Without an answer the connection would be lost, and
+	// the display with it: a busy machine may take a while.
+	graceTime = 20 * waitTime
 )
 
 // ErrSilent means that the helper does not answer in time.
