@@ -94,7 +94,8 @@ func (s *Source) embeds() bool { return s.cfg.Demand.Cursor == capture.CursorEmb
 // Traits implements capture.Source.
 func (s *Source) Traits() capture.Traits {
 	return capture.Traits{
-		Kind: s.kind, Slots: maxFrames, Volatile: s.kind == capture.DMA, Damage: true, Cursor: s.cfg.Demand.Cursor,
+		Kind: s.kind, Surfaces: !s.embeds(), Slots: maxFrames, Volatile: s.kind == capture.DMA, Damage: true,
+		Cursor: s.cfg.Demand.Cursor,
 	}
 }
 

@@ -88,7 +88,7 @@ func TestTiles(t *testing.T) {
 	d.Device = capture.Device{Major: 226, Minor: 128}
 	s := open(t, kmstest.Serve(t, nil, k).Socket, d)
 	traits := capture.Traits{
-		Kind: capture.DMA, Slots: 3, Volatile: true, Damage: true, Cursor: capture.CursorHidden,
+		Kind: capture.DMA, Surfaces: true, Slots: 3, Volatile: true, Damage: true, Cursor: capture.CursorHidden,
 	}
 	if got := s.Traits(); got != traits {
 		t.Errorf("got %+v; want %+v", got, traits)

@@ -508,6 +508,13 @@ func TestOutputsOfGraphicsCards(t *testing.T) {
 	if list[2].Why != "it is switched off" {
 		t.Errorf("got %+v", list[2])
 	}
+	if err := os.Remove(filepath.Join(nodes, "card0")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.env.Helper, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listed("helper without a card", "kms:0000:00:02.0@DP-1 usable 800x600", "kms:0000:00:02.0@DP-2 unusable 0x0")
 }
 
 // Each output of a compositor is a display; a compositor that cannot be captured is one with the reason.

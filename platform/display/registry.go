@@ -187,8 +187,10 @@ func (r *Registry) look(now time.Time) (asking []chan struct{}) {
 	if r.env.Bus != "" && r.env.Portal.Probe != nil {
 		found[portal(r.env.Bus)] = stampOf(busSocket(r.env.Bus))
 	}
-	if nodes, _ := filepath.Glob(r.env.Cards); r.env.KMS.Probe != nil && len(nodes) > 0 { // the pattern is good
-		found[cards(r.env.Helper)] = stampOf(r.env.Helper)
+	// A container may have the helper's socket, and no card.
+	nodes, _ := filepath.Glob(r.env.Cards) // the pattern is good
+	if helper := stampOf(r.env.Helper); r.env.KMS.Probe != nil && (len(nodes) > 0 || helper != "") {
+		found[cards(r.env.Helper)] = helper
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
