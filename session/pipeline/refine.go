@@ -12,7 +12,8 @@ const (
 	// that, so that repetitions neither take its bits nor delay it.
 	quietAfter = 50 * time.Millisecond
 	// stillBefore is how long a picture must have stood still for its next change to be refined at once, or twice the
-	// interval between frames. That is the next slide or page, or a letter. If motion begins, one repetition is in its way.
+	// interval between frames. That is the next slide or page, or a letter. If motion begins, one repetition is in its
+	// way.
 	stillBefore = 300 * time.Millisecond
 	// sharpPictures is the number of successive pictures that must be sharp: rate control moves the quantizer with
 	// each picture.

@@ -64,8 +64,10 @@ func TestChangeOfAStillPictureIsRefinedAtOnce(t *testing.T) {
 		time.Sleep(time.Second)
 		const watched = 100 * time.Millisecond
 		for _, c := range []struct{ still, refined time.Duration }{
-			{400 * time.Millisecond, 17 * time.Millisecond}, {200 * time.Millisecond, 50 * time.Millisecond},
-			{290 * time.Millisecond, 50 * time.Millisecond}, {310 * time.Millisecond, 17 * time.Millisecond},
+			{400 * time.Millisecond, 17 * time.Millisecond},
+			{200 * time.Millisecond, 50 * time.Millisecond},
+			{290 * time.Millisecond, 50 * time.Millisecond},
+			{310 * time.Millisecond, 17 * time.Millisecond},
 		} {
 			time.Sleep(c.still - watched)
 			n, _ := v.got()
