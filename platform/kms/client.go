@@ -16,9 +16,9 @@ import (
 const (
 	// answerTime is the time in which the helper must answer. The kernel waits up to 3 s for a graphics card.
 	answerTime = 4 * time.Second
-	// graceTime is the time for an answer whose caller has given up. Without an answer the connection would be lost, and
-	// the display with it: a busy machine may take a while.
-	graceTime = 20 * waitTime
+	// graceTime is the time for an answer whose caller has given up. Without an answer the connection is lost. A busy
+	// machine may let the helper wait for longer than a fifth of a second.
+	graceTime = time.Second
 )
 
 // ErrSilent means that the helper does not answer in time.
@@ -144,10 +144,8 @@ func (c *Conn) lose(ctx context.Context, err error) error {
 	late := errors.Is(err, os.ErrDeadlineExceeded)
 	limit, limited := ctx.Deadline()
 	switch {
-	case late && limited && !time.Now().Before(limit): // ctx may not have noticed yet
-		c.broken = errGivenUp
-		return context.DeadlineExceeded
-	case ctx.Err() != nil:
+	case late && limited && !time.Now().Before(limit), ctx.Err() != nil:
+		<-ctx.Done() // after its deadline, it ends as soon as its timer runs; the caller compares the error with its own
 		c.broken = errGivenUp
 		return ctx.Err()
 	case late:

@@ -296,6 +296,30 @@ func TestHelperFails(t *testing.T) {
 	}
 }
 
+// lateContext is a context that ends later than its deadline, as on a busy machine.
+type lateContext struct {
+	context.Context //nolint:containedctx // it is one
+	deadline        time.Time
+}
+
+func (c lateContext) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// A caller who is told that its context has ended finds it ended. Otherwise it would take the display for lost.
+func TestLookReturnsWhenItsContextHasEnded(t *testing.T) {
+	c := dial(t, kmstest.Listen(t, func(ctx context.Context, ln net.Listener) {
+		if c, err := ln.Accept(); err == nil {
+			<-ctx.Done()
+			_ = c.Close()
+		}
+	}, nil))
+	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer cancel()
+	_, _, err := c.Look(lateContext{ctx, time.Now()}, kms.Query{Output: hdmi})
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() == nil {
+		t.Errorf("got %v while the context has the error %v; want the end of both", err, ctx.Err())
+	}
+}
+
 // copies returns how many descriptors this process has for the file of descriptor 0.
 func copies(t *testing.T) (n int) {
 	t.Helper()
