@@ -35,7 +35,7 @@ func TestVAAPIIsVerified(t *testing.T) {
 		p := encode.Params{Width: 640, Height: 360, FPS: 30, BitsPerSecond: 2_000_000}
 		f := vaapi(t, name, standin.New(t))
 		v := Verify(t.Context(), f, p, VerifyConfig{Opens: 20})
-		if !v.Proof.Usable || len(v.Checks) != len(verifySizes)+2 {
+		if !v.Proof.Usable || len(v.Checks) != len(verifySizes)+3 {
 			t.Fatalf("got %+v", v)
 		}
 		for _, c := range v.Checks {
