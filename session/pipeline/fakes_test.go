@@ -314,13 +314,19 @@ func openRigOn(t *testing.T, board *progress.Board, fps int, encoders ...encode.
 	if len(encoders) == 0 {
 		encoders = []encode.Factory{encodetest.New(encodetest.Config{})}
 	}
+	screen := capturetest.NewScreen(640, 480)
+	return runRig(t, display(screen), screen, board, fps, encoders...)
+}
+
+// runRig runs a Pipeline of a display that a screen is behind.
+func runRig(
+	t *testing.T, d Display, screen *capturetest.Screen, board *progress.Board, fps int, encoders ...encode.Factory,
+) *rig {
+	t.Helper()
 	deps, o, reg := testDeps()
 	deps.Progress = board
-	r := &rig{
-		screen: capturetest.NewScreen(640, 480), reg: reg, met: deps.Metrics, observer: o,
-		done: make(chan struct{}),
-	}
-	r.Pipeline = newPipeline(display(r.screen), encode.H264, testConfig(fps), deps, newEncoderPool(encoders, unlimited))
+	r := &rig{screen: screen, reg: reg, met: deps.Metrics, observer: o, done: make(chan struct{})}
+	r.Pipeline = newPipeline(d, encode.H264, testConfig(fps), deps, newEncoderPool(encoders, unlimited))
 	ctx, cancel := context.WithCancel(t.Context())
 	r.cancel = cancel
 	go func() {

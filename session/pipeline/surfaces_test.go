@@ -89,26 +89,14 @@ func (s *graphicsSource) Next(ctx context.Context) (*capture.Frame, error) {
 	return on, nil
 }
 
-// openGraphics runs a pipeline of a display on a graphics card. It is arranged several times a second, as by a Pool.
+// openGraphics runs a pipeline of a display on a graphics card.
 func openGraphics(t *testing.T, g *graphics, encoders ...encode.Factory) *rig {
 	t.Helper()
-	deps, o, reg := testDeps()
 	g.Screen = capturetest.NewScreen(640, 480)
-	r := &rig{screen: g.Screen, reg: reg, met: deps.Metrics, observer: o, done: make(chan struct{})}
-	r.Pipeline = newPipeline(Display{ID: "card", Open: g.open}, encode.H264, testConfig(60), deps,
-		newEncoderPool(encoders, unlimited))
-	ctx, cancel := context.WithCancel(t.Context())
-	r.cancel = cancel
-	go func() {
-		defer close(r.done)
-		r.run(ctx)
-	}()
-	<-r.display.opened
-	synctest.Wait()
-	return r
+	return runRig(t, Display{ID: "card", Open: g.open}, g.Screen, nil, 60, encoders...)
 }
 
-// watch changes the screen for d.
+// watch changes the screen for d. Several times a second, the source is looked at, as by Pool.Sweep.
 func (r *rig) watch(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		move(r.screen, 100*time.Millisecond)

@@ -133,17 +133,24 @@ exec unshare --mount sh -ec '
 	})
 }
 
+// watchCard shows the desktop of a card to a browser, by an encoder of the device.
+func watchCard(t *testing.T, tiles bool) (*desktopOnCard, standin.Device, *host, *browser) {
+	t.Helper()
+	desktop, d := newDesktopOnCard(t, tiles), standin.New(t, onlyH264)
+	h := cardHost(t, desktop, d)
+	b := openBrowser(t, "", h.page(""))
+	desktop.waitShown(t, b)
+	h.waitEncoder(t, "h264_vaapi")
+	return desktop, d, h, b
+}
+
 // The pictures of a desktop on a graphics card come to the browser without a copy to main memory, also those in tiles,
 // which only the card can read.
 func TestDesktopOnAGraphicsCardWithoutACopy(t *testing.T) {
 	for name, tiles := range map[string]bool{"rows": false, "tiles": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			desktop, d := newDesktopOnCard(t, tiles), standin.New(t, onlyH264)
-			h := cardHost(t, desktop, d)
-			b := openBrowser(t, "", h.page(""))
-			desktop.waitShown(t, b)
-			h.waitEncoder(t, "h264_vaapi")
+			desktop, d, h, b := watchCard(t, tiles)
 			before := d.Counts(t)
 			stop := desktop.run()
 			eventually(t, patience, "30 pictures are imported", func() error {
@@ -174,11 +181,7 @@ func TestDesktopOnAGraphicsCardThatReadsNoSurfaces(t *testing.T) {
 	for name, tiles := range map[string]bool{"rows": false, "tiles": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			desktop, d := newDesktopOnCard(t, tiles), standin.New(t, onlyH264)
-			h := cardHost(t, desktop, d)
-			b := openBrowser(t, "", h.page(""))
-			desktop.waitShown(t, b)
-			h.waitEncoder(t, "h264_vaapi")
+			desktop, d, h, b := watchCard(t, tiles)
 			id := h.session(t).ID
 			stop := desktop.run()
 			b.waitFrames(t, 30, patience)
