@@ -72,7 +72,7 @@ bench: ## run the benchmarks of docs/develop/benchmarks.md
 .PHONY: bench-peers
 bench-peers: ## compare with other products, and write docs/develop/peers (an hour and a half)
 	@scripts/setup bench
-	WAVRY_PEERS='$(CURDIR)/docs/develop/peers' $(GO) test -tags integration -count=1 -run '^$$' -bench Peers -benchtime 1x \
+	WAVRY_PEERS="$${WAVRY_PEERS:-$(CURDIR)/docs/develop/peers}" $(GO) test -tags integration -count=1 -run '^$$' -bench Peers -benchtime 1x \
 		-timeout 3h ./cmd/wavry-host/endtoend
 
 .PHONY: lint
