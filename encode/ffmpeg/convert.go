@@ -37,6 +37,16 @@ type converter struct {
 
 // newConverter returns a converter to pictures in a 4:2:0 format. The caller must free it.
 func newConverter(width, height int, format astiav.PixelFormat) (*converter, error) {
+	picture, err := newPicture(width, height, format)
+	if err != nil {
+		return nil, err
+	}
+	state(picture)
+	return &converter{picture: picture, width: width, height: height}, nil
+}
+
+// newPicture returns a picture in main memory. The caller must free it.
+func newPicture(width, height int, format astiav.PixelFormat) (*astiav.Frame, error) {
 	picture := astiav.AllocFrame()
 	if picture == nil {
 		return nil, errors.New("allocate a frame: out of memory")
@@ -44,14 +54,12 @@ func newConverter(width, height int, format astiav.PixelFormat) (*converter, err
 	picture.SetWidth(width)
 	picture.SetHeight(height)
 	picture.SetPixelFormat(format)
-	picture.SetColorRange(colorRange)
-	picture.SetColorSpace(colorSpace)
 	// 64 bytes is the widest vector that libyuv and x264 load.
 	if err := picture.AllocBuffer(64); err != nil {
 		picture.Free()
 		return nil, fmt.Errorf("allocate a picture of %dx%d: %w", width, height, err)
 	}
-	return &converter{picture: picture, width: width, height: height}, nil
+	return picture, nil
 }
 
 func (c *converter) free() { c.picture.Free() }

@@ -101,13 +101,9 @@ func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode
 		if err := checkKey(n, unit.Key, f.Profile().Price); err != nil {
 			return err
 		}
-		picture, err := dec.decode(unit.Data)
+		psnr, err := dec.score(n, unit.Data, pix, p.Width, p.Height)
 		if err != nil {
-			return fmt.Errorf("frame %d does not decode: %w", n, err)
-		}
-		psnr, err := picture.psnr(pix, p.Width, p.Height)
-		if err != nil {
-			return fmt.Errorf("frame %d: %w", n, err)
+			return err
 		}
 		if proof.PSNR == 0 || psnr < proof.PSNR {
 			proof.PSNR = psnr
@@ -118,6 +114,18 @@ func prove(ctx context.Context, f encode.Factory, p encode.Params, proof *encode
 	}
 	proof.MeanEncode = busy / (proveFrames - 1)
 	return nil
+}
+
+// score decodes frame n, and returns its PSNR in dB against the pixels that it is of.
+func (d *decoder) score(n int, unit, pix []byte, width, height int) (psnr float64, err error) {
+	picture, err := d.decode(unit)
+	if err != nil {
+		return 0, fmt.Errorf("frame %d does not decode: %w", n, err)
+	}
+	if psnr, err = picture.psnr(pix, width, height); err != nil {
+		return 0, fmt.Errorf("frame %d: %w", n, err)
+	}
+	return psnr, nil
 }
 
 // checkKey checks that frame n is a keyframe exactly when it should be.

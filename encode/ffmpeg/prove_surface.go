@@ -64,11 +64,7 @@ func proveSurfaces(ctx context.Context, f encode.Factory, p encode.Params, psnr 
 		if err != nil {
 			return err
 		}
-		picture, err := dec.decode(unit.Data)
-		if err != nil {
-			return fmt.Errorf("frame %d does not decode: %w", n, err)
-		}
-		switch got, err := picture.psnr(pix, p.Width, p.Height); {
+		switch got, err := dec.score(n, unit.Data, pix, p.Width, p.Height); {
 		case err != nil:
 			return err
 		case got < least:
@@ -81,17 +77,11 @@ func proveSurfaces(ctx context.Context, f encode.Factory, p encode.Params, psnr 
 
 // export returns a frame with pixels in the memory of the device.
 func (s *surface) export(pix []byte) (*capture.Frame, error) {
-	picture := astiav.AllocFrame()
-	if picture == nil {
-		return nil, errors.New("allocate a frame: out of memory")
+	picture, err := newPicture(s.width, s.height, astiav.PixelFormatBgr0)
+	if err != nil {
+		return nil, err
 	}
 	defer picture.Free()
-	picture.SetWidth(s.width)
-	picture.SetHeight(s.height)
-	picture.SetPixelFormat(astiav.PixelFormatBgr0)
-	if err := picture.AllocBuffer(1); err != nil {
-		return nil, fmt.Errorf("allocate a picture: %w", err)
-	}
 	if err := picture.Data().SetBytes(pix, 1); err != nil {
 		return nil, fmt.Errorf("fill a picture: %w", err)
 	}

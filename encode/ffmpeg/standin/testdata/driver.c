@@ -264,12 +264,13 @@ static void lay_out(struct surface *s, int stride, size_t offset, size_t chroma)
 // Tiles as Intel's cards have them, of 512 bytes by 8 rows.
 #define X_TILED 0x100000000000001ull
 
-// Copies the pixels of a surface in tiles, so that they have rows.
-static void untile(uint8_t *to, const uint8_t *from, size_t pitch, size_t row, int height)
+// Copies pixels in tiles to a surface, which has rows.
+static void untile(struct surface *s, const uint8_t *from, size_t pitch)
 {
-	for (int y = 0; y < height; y++)
+	size_t row = 4 * (size_t)s->width;
+	for (int y = 0; y < s->height; y++)
 		for (size_t x = 0; x < row; x += 512)
-			memcpy(to + y * pitch + x, from + y / 8 * 8 * pitch + x / 512 * 4096 + y % 8 * 512, row - x < 512 ? row - x : 512);
+			memcpy(s->plane[0] + (size_t)y * s->stride[0] + x, from + y / 8 * 8 * pitch + x / 512 * 4096 + y % 8 * 512, row - x < 512 ? row - x : 512);
 }
 
 static VAStatus allocate(struct surface *s, int shared);
@@ -303,16 +304,8 @@ static VAStatus import(struct device *d, struct surface *s, const VADRMPRIMESurf
 		return VA_STATUS_SUCCESS;
 	}
 	VAStatus status = allocate(s, 1);
-	if (status == VA_STATUS_SUCCESS) {
-		uint8_t *plain = malloc(pitch * rows);
-		if (!plain)
-			status = VA_STATUS_ERROR_ALLOCATION_FAILED;
-		else
-			untile(plain, memory + offset, pitch, 4 * (size_t)p->width, p->height);
-		for (unsigned y = 0; plain && y < p->height; y++)
-			memcpy(s->plane[0] + (size_t)y * s->stride[0], plain + y * pitch, 4 * (size_t)p->width);
-		free(plain);
-	}
+	if (status == VA_STATUS_SUCCESS)
+		untile(s, memory + offset, pitch);
 	munmap(memory, end);
 	return status;
 }
