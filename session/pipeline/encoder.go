@@ -201,21 +201,21 @@ func (a *activeEncoder) fail(err error) (another, keepsFrame bool) {
 		reason = FallbackOutput
 	case errors.Is(err, errRate):
 		reason = FallbackRate
+	case errors.Is(err, encode.ErrSurface):
+		reason = FallbackSurface
 	}
 	a.close(timeout)
-	if errors.Is(err, encode.ErrSurface) {
+	from, to := a.name(), ""
+	if reason == FallbackSurface {
+		to = from
 		a.of.encoders.noSurfaces(a.factory)
 		a.of.setStatus(func(s *EncodingStatus) { s.Encoder = "" }) // the next one reads main memory
-		a.of.hooks.fallback(Fallback{
-			Format: a.of.format, From: a.name(), To: a.name(), Reason: FallbackSurface, Err: err,
-		})
 		a.of.hooks.suit()
-		return true, false
-	}
-	a.of.encoders.failed(a.factory, time.Now())
-	from, to := a.name(), ""
-	if p, ok := a.of.encoders.best(time.Now(), a.of.format); ok && p.Name != from {
-		to = p.Name
+	} else {
+		a.of.encoders.failed(a.factory, time.Now())
+		if p, ok := a.of.encoders.best(time.Now(), a.of.format); ok && p.Name != from {
+			to = p.Name
+		}
 	}
 	a.of.hooks.fallback(Fallback{Format: a.of.format, From: from, To: to, Reason: reason, Err: err})
 	return to != "", hung || panicked
