@@ -228,13 +228,19 @@ func difference(a, b []float64) (largest, mean float64) {
 // waitPicture waits until the browser shows the X server's picture, which must stand still.
 func (b *browser) waitPicture(t testing.TB, x *xserver) {
 	t.Helper()
+	b.waitLuma(t, func(columns, rows int) []float64 { return x.luma(t, columns, rows) })
+}
+
+// waitLuma waits until the browser shows a desktop, by the mean luma of cells of it.
+func (b *browser) waitLuma(t testing.TB, want func(columns, rows int) []float64) {
+	t.Helper()
 	const columns, rows = 160, 90
 	eventually(t, patience, "the picture is the desktop's", func() error {
 		got, err := b.luma(columns, rows)
 		if err != nil {
 			return err
 		}
-		largest, mean := difference(got, x.luma(t, columns, rows))
+		largest, mean := difference(got, want(columns, rows))
 		if largest > 24 || mean > 1.5 {
 			return fmt.Errorf("it differs by %.1f at most and %.2f on average, of 255", largest, mean)
 		}

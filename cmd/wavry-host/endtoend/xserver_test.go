@@ -223,11 +223,16 @@ func (x *xserver) luma(t testing.TB, columns, rows int) []float64 {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return lumaOfCells(img.Data, x.width, x.height, columns, rows)
+}
+
+// lumaOfCells returns the mean luma of each cell of a picture, whose pixels have blue, green, red and a fourth byte.
+func lumaOfCells(pix []byte, width, height, columns, rows int) []float64 {
 	sums, counts := make([]float64, columns*rows), make([]float64, columns*rows)
-	for y := range x.height {
-		for col := range x.width {
-			p := img.Data[(y*x.width+col)*4:]
-			cell := y*rows/x.height*columns + col*columns/x.width
+	for y := range height {
+		for x := range width {
+			p := pix[(y*width+x)*4:]
+			cell := y*rows/height*columns + x*columns/width
 			sums[cell] += 0.299*float64(p[2]) + 0.587*float64(p[1]) + 0.114*float64(p[0])
 			counts[cell]++
 		}

@@ -1,5 +1,5 @@
-// One end of a comparison: a peer connection that receives video, and what its pictures look like; or one that shares the
-// screen. readCode is in code.js.
+// One end of a comparison. The viewer receives video and keeps pictures of it. The sender shares the screen. readCode is
+// in code.js.
 window.peer = (() => {
 	let pc, video;
 	const gathered = () => new Promise((resolve) => {
